@@ -1,0 +1,60 @@
+# Every command of the project; `make help` lists them. Each makes what it needs: uv, interpreters, environments, the
+# compiled package. WEFT_PYTHONS="3.14 3.13t" says which interpreters to use; ARGS="…" is handed on.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+ARGS ?=
+STRESS_RUNS ?= 20
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## the main job: analyse the standard library's source, in parallel (ARGS=PATH for another tree)
+	@venv="$$(tools/venv --with demo best)" && exec "$$venv/bin/weft" demo $(ARGS)
+
+.PHONY: test
+test: ## all tests, on every interpreter, and the C++ tests (ARGS="tests/test_run.py -k auto" for some)
+	@tools/test --native $(ARGS)
+
+.PHONY: test-native
+test-native: ## the C++ tests: release, under ThreadSanitizer, under AddressSanitizer
+	@tools/native release tsan asan
+
+.PHONY: stress
+stress: ## the suite STRESS_RUNS times (20) on the free-threaded 3.13
+	@WEFT_PYTHONS="$${WEFT_PYTHONS:-3.13t}" tools/test --repeat $(STRESS_RUNS) $(ARGS)
+
+.PHONY: bench
+bench: ## weft beside the standard library: the table of speed-ups
+	@tools/bench $(ARGS)
+
+.PHONY: lint
+lint: ## ruff, and the project's own checks
+	@tools/check lint
+
+.PHONY: format
+format: ## put the code's format right
+	@tools/check format
+
+.PHONY: types
+types: ## pyright (strict), and the stub of the C++ module against what was built
+	@tools/check types
+
+.PHONY: docs
+docs: ## build the documentation into site/
+	@venv="$$(tools/venv --with docs best)" && NO_MKDOCS_2_WARNING=1 exec "$$venv/bin/mkdocs" build --strict $(ARGS)
+
+.PHONY: pythons
+pythons: ## where the interpreters are; makes the ones that are missing
+	@tools/pythons
+
+.PHONY: clean
+clean: ## remove what was built and the tools' caches; the environments stay
+	@rm -rf build dist site demo .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
+
+.PHONY: distclean
+distclean: clean ## remove the environments too
+	@rm -rf .venv
