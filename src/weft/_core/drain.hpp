@@ -1,0 +1,9 @@
+#pragma once
+
+#include "python.hpp"
+
+namespace weft::core {
+
+extern PyType_Spec drain_spec;
+
+}  // namespace weft::core

@@ -1,0 +1,176 @@
+// The module weft._core: its state, and how it comes and goes in each interpreter.
+//
+// Multi-phase initialisation, no Python object in a static: it can be imported in any interpreter, with its own GIL or
+// without one, any number of times.
+
+#include "python.hpp"
+
+#include <new>
+
+#include <pybind11/pybind11.h>
+
+#include "chunk.hpp"
+#include "drain.hpp"
+#include "fork.hpp"
+#include "introspection.hpp"
+#include "pool.hpp"
+
+namespace weft::core {
+
+PyObject* error_class(State* state, const char* name) {
+  PyObject* errors = state->errors;
+  if (errors == nullptr) {
+    errors = PyImport_ImportModule("weft.errors");
+    if (errors == nullptr) return nullptr;
+    state->errors = errors;  // two threads at once: the same module, one reference more
+  }
+  // Borrowed: the classes live as long as their module, which we keep.
+  PyObject* found = PyObject_GetAttrString(errors, name);
+  Py_XDECREF(found);
+  return found;
+}
+
+namespace {
+
+State* state_of(PyObject* module) { return static_cast<State*>(PyModule_GetState(module)); }
+
+PyObject* after_fork_in_child(PyObject* module, PyObject*) {
+  reset_state_after_fork(state_of(module));
+  Py_RETURN_NONE;
+}
+
+PyTypeObject* make_type(PyObject* module, PyType_Spec* spec, PyObject* base) {
+  auto* type = reinterpret_cast<PyTypeObject*>(PyType_FromModuleAndSpec(module, spec, base));
+  if (type != nullptr && PyModule_AddType(module, type) < 0) Py_CLEAR(type);
+  return type;
+}
+
+bool import_stdlib(State* state) {
+  Owned base(PyImport_ImportModule("concurrent.futures._base"));
+  Owned threading(base ? PyImport_ImportModule("threading") : nullptr);
+  if (!threading) return false;
+  const auto take = [](PyObject* from, const char* name) { return PyObject_GetAttrString(from, name); };
+  Owned main(PyObject_CallMethod(threading.get(), "main_thread", nullptr));
+  Owned ident(main ? take(main.get(), "ident") : nullptr);
+  if (!ident) return false;
+  state->main_thread = PyLong_AsUnsignedLong(ident.get());
+  return !PyErr_Occurred() && (state->stdlib_future = take(base.get(), "Future")) != nullptr &&
+         (state->cancelled_error = take(base.get(), "CancelledError")) != nullptr &&
+         (state->condition_type = take(threading.get(), "Condition")) != nullptr &&
+         (state->word_pending = take(base.get(), "PENDING")) != nullptr &&
+         (state->word_running = take(base.get(), "RUNNING")) != nullptr &&
+         (state->word_cancelled = take(base.get(), "CANCELLED_AND_NOTIFIED")) != nullptr &&
+         (state->word_finished = take(base.get(), "FINISHED")) != nullptr;
+}
+
+bool intern_strings(State* state) {
+  return (state->str_acquire = PyUnicode_InternFromString("acquire")) != nullptr &&
+         (state->str_release = PyUnicode_InternFromString("release")) != nullptr &&
+         (state->str_notify_all = PyUnicode_InternFromString("notify_all")) != nullptr &&
+         (state->str_add_result = PyUnicode_InternFromString("add_result")) != nullptr &&
+         (state->str_add_exception = PyUnicode_InternFromString("add_exception")) != nullptr &&
+         (state->str_add_cancelled = PyUnicode_InternFromString("add_cancelled")) != nullptr &&
+         (state->str_qualname = PyUnicode_InternFromString("__qualname__")) != nullptr &&
+         (state->str_unnamed = PyUnicode_InternFromString("(unnamed)")) != nullptr;
+}
+
+bool make_no_op(State* state) {
+  Owned globals(PyDict_New());
+  return globals && (state->no_op = PyRun_String("lambda: None", Py_eval_input, globals.get(), globals.get())) != nullptr;
+}
+
+bool make_types(PyObject* module, State* state) {
+  // Future's struct puts its fields right behind the object header: the base must have no fields of its own.
+  auto* base = reinterpret_cast<PyTypeObject*>(state->stdlib_future);
+  if (!PyType_Check(state->stdlib_future) || base->tp_basicsize != static_cast<Py_ssize_t>(sizeof(PyObject))) {
+    PyErr_SetString(PyExc_ImportError,
+                    "weft._core does not fit this Python: concurrent.futures.Future has fields in C; please report it");
+    return false;
+  }
+  return (state->future_type = make_type(module, &future_spec, state->stdlib_future)) != nullptr &&
+         (state->pool_type = make_type(module, &pool_spec, nullptr)) != nullptr &&
+         (state->options_type = make_type(module, &options_spec, nullptr)) != nullptr &&
+         (state->entry_type = make_type(module, &entry_spec, nullptr)) != nullptr &&
+         (state->drain_type = make_type(module, &drain_spec, nullptr)) != nullptr;
+}
+
+int module_exec(PyObject* module) {
+  State* state = new (state_of(module)) State{};
+  state->interpreter = PyInterpreterState_Get();
+  watch_forks();
+  if (!import_stdlib(state) || !intern_strings(state) || !make_no_op(state) || !make_types(module, state)) {
+    return -1;
+  }
+  if (PyModule_AddFunctions(module, pool_functions) < 0 || PyModule_AddFunctions(module, chunk_functions) < 0) return -1;
+  try {
+    pybind11::detail::ensure_internals();
+    bind_introspection(module);
+  } catch (pybind11::error_already_set& error) {
+    error.restore();
+    return -1;
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_ImportError, error.what());
+    return -1;
+  }
+  return 0;
+}
+
+template <class Visit>
+int for_each_reference(State* state, Visit&& visit) {
+  for (PyTypeObject** type : {&state->future_type, &state->pool_type, &state->options_type, &state->entry_type,
+                              &state->drain_type}) {
+    if (int stop = visit(reinterpret_cast<PyObject**>(type))) return stop;
+  }
+  for (PyObject** object :
+       {&state->stdlib_future, &state->cancelled_error, &state->condition_type, &state->word_pending, &state->word_running,
+        &state->word_cancelled, &state->word_finished, &state->errors, &state->str_acquire, &state->str_release,
+        &state->str_notify_all, &state->str_add_result, &state->str_add_exception, &state->str_add_cancelled,
+        &state->str_qualname, &state->str_unnamed, &state->no_op}) {
+    if (int stop = visit(object)) return stop;
+  }
+  return 0;
+}
+
+int module_traverse(PyObject* module, visitproc visit, void* arg) {
+  return for_each_reference(state_of(module), [&](PyObject** object) {
+    Py_VISIT(*object);
+    return 0;
+  });
+}
+
+int module_clear(PyObject* module) {
+  return for_each_reference(state_of(module), [](PyObject** object) {
+    Py_CLEAR(*object);
+    return 0;
+  });
+}
+
+void module_free(void* module) {
+  auto* object = static_cast<PyObject*>(module);
+  module_clear(object);
+  state_of(object)->~State();
+}
+
+PyMethodDef module_methods[] = {
+    {"after_fork_in_child", after_fork_in_child, METH_NOARGS,
+     "after_fork_in_child($module, /)\n--\n\nMake the module usable in a forked child. Internal: for os.register_at_fork."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, reinterpret_cast<void*>(module_exec)},
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+    {0, nullptr},
+};
+
+}  // namespace
+
+PyModuleDef core_module = {
+    PyModuleDef_HEAD_INIT, "weft._core", "weft's native core: futures and pools.", sizeof(State), module_methods,
+    module_slots,          module_traverse, module_clear, module_free,
+};
+
+}  // namespace weft::core
+
+PyMODINIT_FUNC PyInit__core() { return PyModuleDef_Init(&weft::core::core_module); }

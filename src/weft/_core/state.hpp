@@ -1,0 +1,68 @@
+// What one interpreter's copy of the module knows: its types, the stdlib objects it works with, its pools.
+//
+// Everything here belongs to one interpreter and is touched with its thread state attached, but for the atomics.
+#pragma once
+
+#include <memory>
+
+#include "python.hpp"
+#include "sync/mutex.hpp"
+#include "timer/timer.hpp"
+
+namespace weft::core {
+
+struct PoolCore;
+
+struct State {
+  // Ours.
+  PyTypeObject* future_type;
+  PyTypeObject* pool_type;
+  PyTypeObject* options_type;
+  PyTypeObject* entry_type;
+  PyTypeObject* drain_type;
+
+  // The stdlib's.
+  PyObject* stdlib_future;    // concurrent.futures.Future
+  PyObject* cancelled_error;  // concurrent.futures.CancelledError
+  PyObject* condition_type;   // threading.Condition
+  PyObject* word_pending;     // the state words of concurrent.futures._base
+  PyObject* word_running;
+  PyObject* word_cancelled;
+  PyObject* word_finished;
+
+  // weft.errors, imported when first needed.
+  PyObject* errors;
+
+  // Interned.
+  PyObject* str_acquire;
+  PyObject* str_release;
+  PyObject* str_notify_all;
+  PyObject* str_add_result;
+  PyObject* str_add_exception;
+  PyObject* str_add_cancelled;
+  PyObject* str_qualname;
+  PyObject* str_unnamed;
+
+  PyObject* no_op;  // a Python function that does nothing, see ThreadRunner::catch_up
+
+  PyInterpreterState* interpreter;
+  unsigned long main_thread;
+
+  // Pools whose threads may still run, newest first; guarded by pools_mutex (fork: remade in the child).
+  PoolCore* pools;
+  sync::Mutex pools_mutex;
+  // One timer for all pools of this interpreter; lives while a pool uses it.
+  std::weak_ptr<Timer> timer;
+  Atomic<bool> closing;  // the interpreter is about to end: no new tasks
+};
+
+// The state of the module that defined this exact type.
+inline State* state_of_type(PyTypeObject* type) { return static_cast<State*>(PyType_GetModuleState(type)); }
+
+// An exception class of weft.errors, borrowed; null with an exception set.
+PyObject* error_class(State*, const char* name);
+
+// How often the process has forked, seen from here: 0, or more in a child. Pools and futures remember theirs.
+extern sync::Atomic<uint32_t> fork_generation;
+
+}  // namespace weft::core

@@ -1,0 +1,251 @@
+// Worker threads: a Python thread that calls an Entry, which is the life of one worker.
+//
+// The threads are threading.Thread objects, made by Python code that the pool was given: so they have names, show up in
+// threading.enumerate(), and profilers and debuggers know them. The Entry owns the reservation of its worker: an Entry
+// that is never called (the thread could not start) gives it back.
+//
+// While it has work the worker stays attached and runs one task after the other. Every kBreath tasks it lets go for an
+// instant: builtin functions never look at the evaluation breaker, so without it nothing else would get the GIL, and on
+// a free-threaded build nobody could stop the world.
+
+#include <algorithm>
+
+#include "pool.hpp"
+
+namespace weft::core {
+
+namespace {
+
+constexpr uint32_t kBreath = 64;
+
+thread_local Executant* this_worker = nullptr;
+
+class ThreadRunner final : public Runner {
+ public:
+  explicit ThreadRunner(Executant& executant) : x_(executant) {}
+
+  void attach() override {
+    PyEval_RestoreThread(thread_);
+    if (kGil) x_.cell->attached_.store(true, sync::relaxed);
+  }
+
+  void detach() override {
+    if (!kGil) catch_up();
+    thread_ = PyEval_SaveThread();
+    if (kGil) x_.cell->attached_.store(false, sync::release);
+    unpark_deferred(x_);
+    report();
+  }
+
+  void run(Task& task) override {
+    Future* future = future_of(task);
+    PoolCore* core = x_.core;
+    unpark_deferred(x_);
+    if (core->cancel_queued.load(sync::relaxed)) {
+      cancel(future);
+    } else if (execute(x_, future)) {
+      ++finished_;
+    }
+    Py_DECREF(future->object());  // SAFETY: the queue's reference
+    if (fork_generation.load(sync::relaxed) != core->generation) end_forked_child();
+    if (++since_breath_ >= kBreath) {
+      detach();
+      attach();
+    }
+  }
+
+  void want_worker() override { start_worker_quietly(x_.core); }
+
+ private:
+  // Without a GIL an object ends on the thread that made it: others that drop it leave it to that thread, which looks after
+  // such objects between two bytecodes. A worker that runs builtin functions executes none, and would keep every result
+  // for ever. (Garbage collections wait for the same moment.) Pinned by test_faults.py, "memory does not grow".
+  void catch_up() {
+    constexpr uintptr_t kEvents = 0xff;  // the interpreter's _PY_EVAL_EVENTS_BITS; the rest is a version number
+    if ((_Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker) & kEvents) == 0) return;
+    PyObject* done = PyObject_CallNoArgs(x_.core->state->no_op);
+    if (done == nullptr) PyErr_WriteUnraisable(nullptr);
+    Py_XDECREF(done);
+  }
+
+  void report() {
+    since_breath_ = 0;
+    if (finished_ != 0) x_.core->finished.fetch_add(std::exchange(finished_, 0), sync::relaxed);
+  }
+
+  static void cancel(Future* future) {
+    const int cancelled = transition_to_settled(future, TaskState::pending, TaskState::cancelled, nullptr);
+    if (cancelled < 0) PyErr_WriteUnraisable(future->object());
+    if (cancelled == 1) release_call(future);
+  }
+
+  // The task forked and returned in the child instead of ending there. This thread is the child's only one; the queues
+  // are those of the parent, whose locks may be held by nobody.
+  [[noreturn]] static void end_forked_child() {
+    PySys_WriteStderr("weft: a task called os.fork() and returned in the child; the child ends here "
+                      "(end it with os._exit() in the task)\n");
+    _Exit(1);
+  }
+
+  Executant& x_;
+  PyThreadState* thread_ = nullptr;
+  uint32_t since_breath_ = 0;
+  uint64_t finished_ = 0;
+};
+
+struct Entry {
+  PyObject ob_base;
+  PoolCore* core;  // counted
+  Worker* worker;  // reserved; null once called
+};
+
+Entry* as_entry(PyObject* object) { return reinterpret_cast<Entry*>(object); }
+
+// False: the pool is broken now.
+bool run_initializer(PoolCore* core) {
+  if (core->initializer == nullptr) return true;
+  Owned returned(PyObject_CallObject(core->initializer, core->initargs));
+  if (returned) return true;
+  Owned cause(PyErr_GetRaisedException());
+  Owned shown(PyObject_Repr(cause.get()));
+  if (!shown) PyErr_Clear();
+  PyObject* type = error_class(core->state, "InitializerFailed");
+  Owned error(type == nullptr ? nullptr
+                              : PyObject_CallFunction(type, "N",
+                                                      PyUnicode_FromFormat("the initializer of the pool's workers raised %V; "
+                                                                           "the pool takes no tasks: mend it and make a new pool",
+                                                                           shown.get(), "an exception")));
+  if (!error) error = Owned(PyErr_GetRaisedException());
+  PyException_SetCause(error.get(), Py_NewRef(cause.get()));
+  Owned logging(PyImport_ImportModule("logging"));
+  Owned logger(logging ? PyObject_CallMethod(logging.get(), "getLogger", "s", "concurrent.futures") : nullptr);
+  Owned method(logger ? PyObject_GetAttrString(logger.get(), "critical") : nullptr);
+  Owned args(Py_BuildValue("(s)", "Exception in initializer:"));
+  Owned kwargs(Py_BuildValue("{sO}", "exc_info", cause.get()));
+  const bool first = core->broken_by.load(sync::acquire) == nullptr;
+  Owned logged(method && args && kwargs && first ? PyObject_Call(method.get(), args.get(), kwargs.get()) : Py_NewRef(Py_None));
+  if (!logged) PyErr_WriteUnraisable(core->initializer);
+  break_pool(core, error.get());
+  return false;
+}
+
+PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
+  Entry* self = as_entry(object);
+  Worker* worker = std::exchange(self->worker, nullptr);
+  if (worker == nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "a worker's entry is called once, by its thread");
+    return nullptr;
+  }
+  PoolCore* core = self->core;  // the caller's reference to this object keeps it
+  Executant executant{core, &worker->cell(), worker, PyContext_New()};
+  if (executant.base_context == nullptr || PyContext_Enter(executant.base_context) < 0 || !run_initializer(core)) {
+    core->scheduler.cancel_reservation(*worker);
+  } else {
+    worker->cell().thread_id_.store(PyThread_get_thread_ident(), sync::relaxed);
+    this_worker = &executant;
+    ThreadRunner runner(executant);
+    runner.detach();
+    core->scheduler.work(*worker, runner);
+    runner.attach();
+    this_worker = nullptr;
+  }
+  if (executant.base_context != nullptr) {
+    if (PyContext_Exit(executant.base_context) < 0) PyErr_Clear();
+    Py_DECREF(executant.base_context);
+  }
+  if (PyErr_Occurred()) return nullptr;
+  Py_RETURN_NONE;
+}
+
+void entry_dealloc(PyObject* object) {
+  Entry* self = as_entry(object);
+  PyTypeObject* type = Py_TYPE(object);
+  if (self->worker != nullptr && self->core->generation == fork_generation.load(sync::relaxed)) {
+    self->core->scheduler.cancel_reservation(*self->worker);
+  }
+  release(self->core);
+  type->tp_free(object);
+  Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
+}
+
+PyType_Slot entry_slots[] = {
+    {Py_tp_doc, const_cast<char*>("The life of one worker; called once, by its thread. Internal.")},
+    {Py_tp_call, reinterpret_cast<void*>(entry_call)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(entry_dealloc)},
+    {0, nullptr},
+};
+
+}  // namespace
+
+PyType_Spec entry_spec = {
+    "weft._core.WorkerEntry",
+    sizeof(Entry),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    entry_slots,
+};
+
+Executant* current_worker() {
+  Executant* worker = this_worker;
+  // In a forked child the thread is no worker any more: its pool has no others, and locks that nobody will release. Nor is
+  // it one while its task runs code in another interpreter.
+  if (worker == nullptr || (worker->core->generation == fork_generation.load(sync::relaxed) &&
+                            worker->core->state->interpreter == PyInterpreterState_Get())) {
+    return worker;
+  }
+  return nullptr;
+}
+
+void unpark_deferred(Executant& x) {
+  // The Future may be gone by now: the address is a mere key.
+  if (x.sleeper != nullptr) sync::unpark_all(*std::exchange(x.sleeper, nullptr));
+}
+
+void unpark_waiters(const sync::ParkWord& word, bool soon) {
+  Executant* x = this_worker;
+  if (!kGil || !soon || x == nullptr || x->current != nullptr) {
+    sync::unpark_all(word);
+    return;
+  }
+  unpark_deferred(*x);
+  x->sleeper = &word;
+}
+
+int start_worker(PoolCore* core) {
+  Worker* worker = core->scheduler.reserve_worker();
+  if (worker == nullptr) return 0;
+  PyTypeObject* type = core->state->entry_type;
+  PyObject* object = type->tp_alloc(type, 0);
+  if (object == nullptr) {
+    core->scheduler.cancel_reservation(*worker);
+    return -1;
+  }
+  Entry* entry = as_entry(object);
+  retain(core);
+  entry->core = core;
+  entry->worker = worker;
+  PyObject* name = PyUnicode_FromFormat("%U_%zu", core->name_prefix, worker->index());
+  PyObject* started = name == nullptr ? nullptr : PyObject_CallFunctionObjArgs(core->start_thread, object, name, nullptr);
+  Py_XDECREF(name);
+  Py_DECREF(object);
+  if (started == nullptr) return -1;
+  Py_DECREF(started);
+  return 0;
+}
+
+// For when the pool can do without: it has other workers, or the next submit tries again.
+void start_worker_quietly(PoolCore* core) {
+  if (start_worker(core) == 0) return;
+  if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+    PyErr_Clear();
+    PyErr_SetInterrupt();  // not ours to swallow: raise it again, once the caller is out of here
+    return;
+  }
+  if (core->scheduler.live() > 0) {
+    PyErr_Clear();  // "can't start new thread": those that run will do
+  } else {
+    PyErr_WriteUnraisable(nullptr);
+  }
+}
+
+}  // namespace weft::core

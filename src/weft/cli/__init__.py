@@ -1,0 +1,123 @@
+"""The `weft` command.
+
+Each subcommand is a package or module beside this one, imported when it is asked for; here are only the
+arguments and what holds for all of them: usage errors exit with 2 and one line that says what to do,
+Ctrl-C with 130 and one line, a closed pipe (`weft demo | head`) silently with 141.
+
+Pinned by tests/cli/test_command.py.
+"""
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+COMMANDS = ("demo",)
+FLAVORS = ("threads", "auto", "processes", "interpreters")
+
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+PIPE_CLOSED = 141  # 128 + SIGPIPE
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose error is one line, with the nearest command where one was mistyped."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the `weft` command.
+
+    Args:
+        argv: The arguments after the program's name; by default those of this process.
+
+    Returns:
+        The exit status.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        # Looked at before argparse does, which can only list what there is.
+        if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+            return _unknown_command(arguments[0])
+        return _run(_make_parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        print("weft: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Nobody reads any more. What is still buffered must not raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="weft", description="Runs Python code in parallel, wherever that pays.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="do one real job on each flavor of worker, and show what that brings",
+        description=(
+            "Measures the source of a tree of Python files (lines, functions, cyclomatic complexity, imports) "
+            "in a plain loop, then on each flavor of worker; checks that all results are equal; prints a table "
+            "and writes a page with charts."
+        ),
+    )
+    demo.add_argument(
+        "path", nargs="?", type=Path, metavar="PATH", help="a folder or a file; default: Python's standard library"
+    )
+    demo.add_argument(
+        "--output",
+        type=Path,
+        default=Path("demo", "report.html"),
+        metavar="FILE",
+        help="the page to write (default: %(default)s)",
+    )
+    demo.add_argument(
+        "--workers", type=_positive, metavar="N", help="workers on each flavor (default: the CPUs we may use)"
+    )
+    demo.add_argument(
+        "--flavor",
+        action="append",
+        choices=FLAVORS,
+        help="only this flavor beside the plain loop; may be given several times",
+    )
+    demo.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.version:
+        from importlib.metadata import version
+
+        print(f"weft {version('weft')}")
+        return 0
+    if options.command is None:
+        _make_parser().print_help()
+        return 0
+    from weft.cli.demo import run_demo
+
+    return run_demo(
+        options.path,
+        output=options.output,
+        workers=options.workers,
+        flavors=frozenset(options.flavor or FLAVORS),
+        show_progress=not options.no_progress,
+    )
+
+
+def _unknown_command(name: str) -> int:
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f"did you mean `weft {near[0]}`?" if near else f"there is: {', '.join(COMMANDS)}"
+    print(f"weft: no command {name!r}; {hint}", file=sys.stderr)
+    return 2
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"a whole number of 1 or more is needed, not {text!r}")
+    return number

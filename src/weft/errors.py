@@ -1,0 +1,312 @@
+"""Every error that weft raises, and nothing else: plain data, no threads, no imports from weft.
+
+One root, `WeftError`. Each error also derives from the standard library's class that a caller would
+already catch (`TimeoutError`, `BrokenExecutor`, `ValueError`, ...), so `except Exception` and the
+handlers of existing code go on working. The one exception to that is `Interrupted`: like
+`asyncio.CancelledError` and `KeyboardInterrupt` it is deliberately not an `Exception`, so that a task
+which says ``except Exception: pass`` cannot swallow the request to stop. This is why the root derives
+from `BaseException`.
+
+Invariants:
+- A message says what happened, to which task, and what to do next, in that order. An error built from
+  its attributes alone writes that message itself.
+- Attributes are plain data (a name, a number, a repr), never the caller's live objects: an error may be
+  kept for long, and travels between interpreters, processes and machines.
+- Every error survives pickling with its attributes and notes. They live in ``__dict__`` for that: the
+  stdlib's own ``__reduce__`` carries ``args`` and ``__dict__``, also for `OSError` and `ImportError`,
+  so that none of these classes needs one of its own. ``__cause__`` is not carried, as nowhere in Python.
+
+The C++ core imports four of these by name and calls them with one positional message and keywords.
+Pinned by tests/test_errors.py.
+"""
+
+from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor
+from concurrent.futures.thread import BrokenThreadPool
+
+__all__ = [
+    "FlavorUnavailable",
+    "InitializerFailed",
+    "Interrupted",
+    "InvalidSetting",
+    "MissingDependency",
+    "PoolForked",
+    "TaskTimeout",
+    "WeftError",
+]
+
+
+class WeftError(BaseException):
+    """The root of all errors that weft raises.
+
+    Catch it to tell weft's own errors from those of your tasks. It also catches `Interrupted`, which
+    ``except Exception`` does not.
+
+    Args:
+        message: What happened, to which task, and what to do next.
+
+    Example:
+        >>> from weft.errors import TaskTimeout, WeftError
+        >>> try:
+        ...     raise TaskTimeout(task="resize", timeout=1.5, started=True)
+        ... except WeftError as error:
+        ...     print(error)
+        task 'resize' did not finish within 1.5 s and was interrupted; raise its options(timeout=...)
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+
+
+# ---- asked to stop ---------------------------------------------------------------------------------
+
+
+class Interrupted(WeftError):
+    """Raised inside a task that is asked to stop, at its next bytecode.
+
+    Not an `Exception`: clean up in ``finally``, and let it pass.
+
+    Args:
+        message: Why the task is asked to stop.
+
+    Example:
+        >>> from weft.errors import Interrupted
+        >>> issubclass(Interrupted, Exception)
+        False
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or "the task was asked to stop; let this pass and clean up in `finally`")
+
+
+class TaskTimeout(WeftError, TimeoutError):
+    """A task took longer than the ``timeout`` of its options allows.
+
+    Attributes:
+        task: The name of the task, or None where it has none.
+        timeout: The time it was given, in seconds.
+        started: Whether it had begun to run. If not, it waited in the queue for all that time.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        task: See the attribute.
+        timeout: See the attribute.
+        started: See the attribute.
+
+    Example:
+        >>> from weft.errors import TaskTimeout
+        >>> error = TaskTimeout(task="fetch", timeout=0.5, started=False)
+        >>> isinstance(error, TimeoutError), error.timeout
+        (True, 0.5)
+        >>> print(error)
+        task 'fetch' did not begin within 0.5 s; use more workers, or raise its options(timeout=...)
+    """
+
+    task: str | None
+    timeout: float | None
+    started: bool | None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        task: str | None = None,
+        timeout: float | None = None,
+        started: bool | None = None,
+    ) -> None:
+        if not message:
+            who = "a task" if task is None else f"task {task!r}"
+            limit = "its timeout" if timeout is None else f"{timeout:g} s"
+            if started is False:
+                message = f"{who} did not begin within {limit}; use more workers, or"
+            else:
+                message = f"{who} did not finish within {limit} and was interrupted;"
+            message += " raise its options(timeout=...)"
+        super().__init__(message)
+        self.task = task
+        self.timeout = timeout
+        self.started = started
+
+
+# ---- the caller's mistake --------------------------------------------------------------------------
+
+
+class InvalidSetting(WeftError, ValueError):
+    """An argument, a field of the configuration or an environment variable has a value that cannot be.
+
+    Attributes:
+        setting: The name of what was set, as the user wrote it (``max_workers``, ``WEFT_MAX_WORKERS``).
+        value: The repr of the value that was refused.
+        allowed: What would have been accepted, where that is a list.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        setting: See the attribute.
+        value: The value that was refused; only its repr is kept.
+        allowed: See the attribute. The closest is suggested.
+        source: Where the value came from, for the message, where ``setting`` does not say so.
+        remedy: What to do instead, for the message. By default: use one of ``allowed``.
+
+    Example:
+        >>> from weft.errors import InvalidSetting
+        >>> print(InvalidSetting(setting="flavor", value="thread", allowed=("threads", "processes")))
+        flavor='thread' is not valid: did you mean 'threads'? Use one of 'threads', 'processes'
+    """
+
+    setting: str | None
+    value: str | None
+    allowed: tuple[str, ...]
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        setting: str | None = None,
+        value: object = None,
+        allowed: Iterable[str] = (),
+        source: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        allowed = tuple(allowed)
+        if not message:
+            message = f"{setting or 'a setting'}={_short_repr(value)}"
+            message += f" (from {source}) is not valid" if source else " is not valid"
+            guess = _did_you_mean(value, allowed)
+            if guess is not None:
+                message += f": did you mean {guess!r}?"
+            if remedy is None and allowed:
+                remedy = "use one of " + ", ".join(map(repr, allowed))
+            if remedy:
+                message += f" {remedy[0].upper()}{remedy[1:]}" if guess is not None else f": {remedy}"
+        super().__init__(message)
+        self.setting = setting
+        # Unpickling passes no value here and then restores the repr from the pickled ``__dict__``.
+        self.value = None if setting is None else _short_repr(value)
+        self.allowed = allowed
+
+
+def _short_repr(value: object) -> str:
+    """The repr of a value, bounded in length, which survives a ``__repr__`` that raises."""
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+def _did_you_mean(value: object, allowed: tuple[str, ...]) -> str | None:
+    """The allowed value closest to the one given, if any is close."""
+    if not isinstance(value, str) or not allowed:
+        return None
+    from difflib import get_close_matches  # here, since only a mistake needs it
+
+    by_lower = {name.lower(): name for name in allowed}
+    close = get_close_matches(value.strip().lower(), by_lower, n=1)
+    return by_lower[close[0]] if close else None
+
+
+# ---- the world does not have it --------------------------------------------------------------------
+
+
+class FlavorUnavailable(WeftError, RuntimeError):
+    """This Python cannot run workers of the flavor that was asked for.
+
+    Attributes:
+        flavor: The flavor that was asked for.
+        needs: What it would take, such as ``"Python 3.14 or newer"``.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        flavor: See the attribute.
+        needs: See the attribute.
+
+    Example:
+        >>> from weft.errors import FlavorUnavailable
+        >>> print(FlavorUnavailable(flavor="interpreters", needs="Python 3.14 or newer"))
+        flavor 'interpreters' is not available here: it needs Python 3.14 or newer; use flavor="auto"
+    """
+
+    flavor: str | None
+    needs: str | None
+
+    def __init__(self, message: str = "", *, flavor: str | None = None, needs: str | None = None) -> None:
+        if not message:
+            what = "that flavor" if flavor is None else f"flavor {flavor!r}"
+            why = "" if needs is None else f": it needs {needs}"
+            message = f'{what} is not available here{why}; use flavor="auto"'
+        super().__init__(message)
+        self.flavor = flavor
+        self.needs = needs
+
+
+class MissingDependency(WeftError, ImportError):
+    """A package is not installed that an optional part of weft is built on.
+
+    Attributes:
+        extra: The extra of weft that brings it.
+        package: The package that is missing.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        extra: See the attribute.
+        package: See the attribute.
+
+    Example:
+        >>> from weft.errors import MissingDependency
+        >>> print(MissingDependency(extra="closures", package="cloudpickle"))
+        cloudpickle is not installed; run: pip install "weft[closures]"
+    """
+
+    extra: str | None
+    package: str | None
+
+    def __init__(self, message: str = "", *, extra: str | None = None, package: str | None = None) -> None:
+        if not message:
+            message = f"{package or 'an optional package'} is not installed; run: pip install "
+            message += f'"weft[{extra}]"' if extra else (package or "it")
+        super().__init__(message)
+        self.extra = extra
+        self.package = package
+
+
+# ---- something of ours cannot go on ----------------------------------------------------------------
+
+
+class InitializerFailed(WeftError, BrokenThreadPool):
+    """The ``initializer`` of a pool raised, so its workers cannot run tasks.
+
+    ``__cause__`` is the initializer's own exception. Fix the initializer and make a new pool.
+
+    Args:
+        message: What happened, and what the initializer raised.
+
+    Example:
+        >>> from concurrent.futures import BrokenExecutor
+        >>> from weft.errors import InitializerFailed
+        >>> issubclass(InitializerFailed, BrokenExecutor)
+        True
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or "the pool's initializer raised; fix it and make a new pool")
+
+
+class PoolForked(WeftError, BrokenExecutor):
+    """A pool of the parent process was used in a child made by `os.fork`, where its workers do not exist.
+
+    Make a new pool in the child.
+
+    Args:
+        message: What happened.
+
+    Example:
+        >>> from weft.errors import PoolForked
+        >>> print(PoolForked())
+        this pool is the parent process's, its workers did not survive the fork; make a new one in the child
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "this pool is the parent process's, its workers did not survive the fork; make a new one in the child"
+        )

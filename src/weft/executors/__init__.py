@@ -1,0 +1,34 @@
+"""Executors: `concurrent.futures.Executor`s over workers of one flavor.
+
+Each is an instance of the stdlib class of its name, and each hands out `weft.Future`s. The modules behind the names are
+imported when a name is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from weft.executors.serial import SerialExecutor
+    from weft.executors.threads import ThreadPoolExecutor
+
+__all__ = ["SerialExecutor", "ThreadPoolExecutor"]
+
+_HOMES = {
+    "SerialExecutor": "weft.executors.serial",
+    "ThreadPoolExecutor": "weft.executors.threads",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,342 @@
+"""`Executor.map`: items in chunks, as many chunks under way as keep the workers busy.
+
+A chunk is one ordinary task, so helping, cancelling, priorities and shutdown need nothing of their own. How large it is
+follows from the measured time of an item: about `_TARGET` seconds of work, never so much that a worker would be left
+without at the end.
+
+Two ways to feed it. Without `buffersize` the input is read at the call, and each chunk that ends submits the next one,
+from the worker: the work goes on whether results are read or not. With `buffersize` the input is read only when results
+are taken, on the thread that takes them: user iterators are not thread-safe, and memory stays bounded (invariant 6).
+
+Ends when the results are exhausted, when an item raises or a result is late (the rest is cancelled), when the
+iterator is closed or dropped half way (likewise), or with the pool: shutting down submits what is left, or cancels
+it.
+Pinned by tests/executors/test_map.py.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import itertools
+import operator
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from weft import _core
+from weft.errors import Interrupted
+
+if TYPE_CHECKING:
+    from weft.executors._pool import PoolExecutor
+
+type _Chunk = tuple[list[Any], BaseException | None, int, int]  # results, error, items, nanoseconds
+
+_TARGET = 2_000_000  # nanoseconds of work in a chunk
+_GROWTH = 8  # a chunk is at most so many times the last one
+_AHEAD = 2  # chunks under way for each worker
+
+_live: dict[int, weakref.ref[_Map]] = {}  # each by its address; not a WeakSet, which free threads may not walk
+
+
+def _add_to_live(work: _Map) -> None:
+    key, live = id(work), _live
+    live[key] = weakref.ref(work, lambda _: live.pop(key, None))
+
+
+def _all_live() -> list[_Map]:
+    return [work for reference in _live.copy().values() if (work := reference()) is not None]
+
+
+def _run_chunk(fn: Callable[..., Any], items: list[Any], star: bool) -> _Chunk:
+    start = time.perf_counter_ns()
+    untouched = contextvars.copy_context()
+    results, error = _core.call_chunk(fn, items, star)
+    if error is not None and not isinstance(error, Interrupted):
+        # All items are worked on, whatever became of others; what comes after an error is never handed out.
+        for item in itertools.islice(items, len(results) + 1, None):
+            if isinstance(untouched.copy().run(_core.call_chunk, fn, [item], star)[1], Interrupted):
+                break
+    return results, error, len(items), time.perf_counter_ns() - start
+
+
+def _run_one(fn: Callable[..., Any], items: list[Any], star: bool) -> _Chunk:
+    """A chunk of one item whose error is the task's own, so that the options of a view apply to it."""
+    start = time.perf_counter_ns()
+    result = fn(*items[0]) if star else fn(items[0])
+    return [result], None, 1, time.perf_counter_ns() - start
+
+
+def _not_the_end(error: BaseException) -> BaseException:
+    """What to raise in place of an item's error, where a `StopIteration` would be taken for the end of the results."""
+    if not isinstance(error, StopIteration):
+        return error
+    instead = RuntimeError("a task of map() raised StopIteration")
+    instead.__cause__ = error
+    return instead
+
+
+class _Map:
+    """One call of map: what is left of its input, and its chunks under way."""
+
+    def __init__(
+        self,
+        pool: PoolExecutor,
+        fn: Callable[..., Any],
+        items: Iterator[Any],
+        *,
+        star: bool,
+        total: int | None,
+        chunksize: int | None,
+        buffersize: int | None,
+        ordered: bool,
+        one_by_one: bool,
+        timeout: float | None,
+    ) -> None:
+        self.pool: PoolExecutor | None = pool  # until all is submitted: a pool that was dropped ends although we live
+        self._workers = pool.max_workers
+        self._fn = fn
+        self._items = items
+        self._star = star
+        self._left = total  # items not yet submitted; None: unknown
+        self._run = _run_one if one_by_one else _run_chunk
+        self._fixed = 1 if one_by_one else chunksize
+        self._size = self._fixed or 1
+        self._buffer = buffersize
+        self._ordered = ordered
+        self._timeout = timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._context = contextvars.copy_context()
+        self._lock = threading.RLock()  # a chunk may run, and end, inside of submit
+        self._chunks: deque[Future[_Chunk]] = deque()  # in order of submission, results not yet taken
+        self._ended: SimpleQueue[Future[_Chunk]] = SimpleQueue()  # only kept if not ordered
+        self._under_way = 0  # chunks
+        self._ahead = 0  # items submitted whose results have not been taken; only kept with a buffer
+        self._handed = 0  # of them, those that the reader has in hand and has taken when it comes back
+        self._exhausted = False
+        self._started = False
+        self._error: BaseException | None = None
+
+    # ---- feeding
+
+    def _next_size(self) -> int:
+        size = self._size
+        if self._fixed is None and self._left is not None:
+            size = max(1, min(size, -(-self._left // (2 * self._workers))))
+        if self._buffer is not None:
+            most = self._buffer if self._fixed else max(1, self._buffer // (2 * self._workers))
+            size = min(size, most)
+            room = self._buffer - self._ahead
+            if size > room:  # rather no chunk now than a small one, but all that is allowed is read at the call
+                size = 0 if self._started else room
+        return size
+
+    def _submit_next_lock_held(self) -> bool:
+        size = self._next_size()
+        pool = self.pool
+        if self._exhausted or pool is None or size < 1:
+            return False
+        items = list(itertools.islice(self._items, size))
+        if len(items) < size:
+            self._exhausted = True
+        if not items:
+            return False
+        if self._left is not None:
+            self._left -= len(items)
+        self._ahead += len(items)
+        self._under_way += 1
+        # From a worker, too: the items see the context of whoever called map. A copy, since a context runs one thing.
+        future = self._context.copy().run(pool.submit, self._run, self._fn, items, self._star)
+        self._chunks.append(future)
+        future.add_done_callback(self._chunk_ended)
+        if self._left == 0:
+            self.pool = None
+        return True
+
+    def _chunk_ended(self, future: Future[_Chunk]) -> None:
+        with self._lock:
+            self._under_way -= 1
+            if not future.cancelled() and future.exception() is None:
+                self._adapt(*future.result()[2:])
+            if not self._ordered:
+                self._ended.put(future)
+            if self._buffer is None:
+                self._feed_lock_held()
+
+    def _adapt(self, items: int, nanoseconds: int) -> None:
+        if self._fixed is None and items >= self._size // 2:
+            wanted = _TARGET * items // max(nanoseconds, 1)
+            self._size = max(1, min(wanted, self._size * _GROWTH))
+
+    def _feed_lock_held(self) -> None:
+        ahead = _AHEAD * self._workers
+        try:
+            while (self._under_way < ahead or self._buffer is not None) and self._submit_next_lock_held():
+                pass
+        except RuntimeError as error:  # the pool was shut down under us
+            self._exhausted = True
+            self._error = error
+
+    def start(self) -> None:
+        with self._lock:
+            self._feed_lock_held()
+            self._started = True
+        if self._error is not None:
+            raise self._error
+
+    def flush(self) -> None:
+        """Submit all that is left: the pool is about to close its gate."""
+        with self._lock:
+            while self._buffer is None and self._submit_next_lock_held():
+                pass
+
+    # ---- taking
+
+    def fetch(self) -> list[Any]:
+        """The next list of results; raises StopIteration at the end."""
+        if self._buffer is not None:
+            with self._lock:
+                self._ahead -= self._handed
+                self._handed = 0
+                self._feed_lock_held()
+        while True:
+            if self._error is not None and not self._chunks:
+                raise _not_the_end(self._error)
+            future = self._next_chunk()
+            if future is None:
+                raise StopIteration
+            try:
+                results, error, items, _ = future.result(self._time_left())
+            except StopIteration as raised:
+                raise _not_the_end(raised) from None
+            with self._lock:
+                self._chunks.popleft() if self._ordered else self._chunks.remove(future)
+                self._ahead -= 1  # the others are taken when the reader is back
+                self._handed = items - 1
+                if error is not None:
+                    self._error = error
+                    self._give_up_lock_held()
+                elif self._buffer is not None:
+                    self._feed_lock_held()
+            if results:
+                return results
+
+    def _next_chunk(self) -> Future[_Chunk] | None:
+        with self._lock:
+            if not self._chunks:
+                return None
+            first = self._chunks[0]
+        if self._ordered:
+            return first
+        if _core.in_worker():
+            # A worker must wait for a task, so that it can help; it takes what has ended, or else the oldest.
+            try:
+                return self._ended.get_nowait()
+            except Empty:
+                first.exception(self._time_left())
+        try:
+            return self._ended.get(timeout=self._time_left())
+        except Empty:
+            raise TimeoutError from None
+
+    def _time_left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+
+    def _give_up_lock_held(self) -> None:
+        self._exhausted = True
+        # No global name in here: the interpreter's end drops iterators after it has emptied this module.
+        chunks = [*self._chunks]
+        self._chunks.clear()
+        for future in chunks:
+            future.cancel()
+
+    def cancel(self) -> None:
+        """Cancel what has not begun; nobody wants the results."""
+        with self._lock:
+            self._give_up_lock_held()
+
+    def abandon(self) -> None:
+        """Cancel what has not begun; whoever reads the results gets those that are there, then a `CancelledError`."""
+        with self._lock:
+            if not self._exhausted and self._left != 0:
+                self._error = CancelledError()
+            self._exhausted = True
+            for future in list(self._chunks):
+                future.cancel()
+
+
+def _checked_count(name: str, value: object, *, message: str | None = None) -> None:
+    if value is None:
+        return
+    try:
+        count = operator.index(value)  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        raise TypeError(f"{name} must be an integer or None, not {value!r}") from None
+    if count < 1:
+        raise ValueError(message or f"{name} must be None or > 0, not {count}")
+
+
+def parallel_map(
+    pool: PoolExecutor,
+    fn: Callable[..., Any],
+    iterables: tuple[Iterable[Any], ...],
+    *,
+    timeout: float | None,
+    chunksize: int | None,
+    buffersize: int | None,
+    ordered: bool,
+    one_by_one: bool,
+) -> Iterator[Any]:
+    """The iterator behind `map`; see `PoolExecutor.map`."""
+    _checked_count("chunksize", chunksize, message="chunksize must be >= 1.")
+    _checked_count("buffersize", buffersize)
+    if not callable(fn):
+        raise TypeError(f"map(): fn must be callable, not {fn!r}")
+    star = len(iterables) != 1
+    source: Iterable[Any] = zip(*iterables) if star else iterables[0]  # noqa: B905  # the shortest ends it
+    total: int | None = None
+    if buffersize is None:
+        source = list(source)
+        total = len(source)
+    work = _Map(
+        pool,
+        fn,
+        iter(source),
+        star=star,
+        total=total,
+        chunksize=chunksize,
+        buffersize=buffersize,
+        ordered=ordered,
+        one_by_one=one_by_one,
+        timeout=timeout,
+    )
+    _add_to_live(work)
+    work.start()
+    return _core.Drain(work.fetch, work.cancel)
+
+
+def finish_all(pool: PoolExecutor, *, cancel: bool) -> None:
+    """The pool closes: submit, or cancel, what its maps have left."""
+    maps = [work for work in _all_live() if (its := work.pool) is not None and its._same_pool(pool)]
+    for work in maps:
+        if cancel:
+            work.abandon()
+        else:
+            work.flush()
+
+
+def flush_all() -> None:
+    """The interpreter ends: submit what all maps have left."""
+    for work in _all_live():
+        if (pool := work.pool) is not None and pool._is_open():
+            work.flush()
+
+
+def forget_all() -> None:
+    """In a forked child: the maps of the parent go on there, not here."""
+    global _live
+    _live = {}

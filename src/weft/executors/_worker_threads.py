@@ -1,0 +1,70 @@
+"""The threads under a pool's workers.
+
+They are `threading.Thread`s, so that they have names and that profilers, debuggers and `threading.enumerate()` know
+them. Daemon threads in the main interpreter: ending them in order is the business of
+`weft.executors._ending`, which knows how long to wait and what to say; `threading`'s own wait at exit knows neither.
+
+`WorkerThreads` is called by the core, on whatever thread a worker is found missing. It knows nothing of the executor,
+so that an executor can be dropped while its threads run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from weft import _core
+
+_STARTS_WITHIN = 10.0  # seconds that a thread may take to begin, once it was asked to
+
+
+class WorkerThreads:
+    """Starts threads for a pool's workers, and knows which of them live."""
+
+    def __init__(self) -> None:
+        self._threads: dict[threading.Thread, bool] = {}  # and whether it has begun; those that have ended, for a while
+
+    def __call__(self, entry: Callable[[], None], name: str) -> None:
+        for thread in list(self._threads):
+            if self._has_ended(thread):
+                self._threads.pop(thread, None)
+        thread = self._make(entry, name)
+        self._threads[thread] = False
+        try:
+            thread.start()
+        except BaseException:
+            if not thread.is_alive():
+                self._threads.pop(thread, None)
+            raise
+
+    def _make(self, entry: Callable[[], None], name: str) -> threading.Thread:
+        # Isolated sub-interpreters allow no daemon threads; the others do not survive one that is left at their end.
+        daemon = _core.in_main_interpreter()
+        return threading.Thread(target=self._work, args=(entry,), name=name, daemon=daemon)
+
+    def _work(self, entry: Callable[[], None]) -> None:
+        self._threads[threading.current_thread()] = True
+        entry()
+
+    def _has_ended(self, thread: threading.Thread) -> bool:
+        return self._threads.get(thread, True) and not thread.is_alive()
+
+    def alive(self) -> set[threading.Thread]:
+        """The threads that have not ended, as a new set."""
+        return {thread for thread in list(self._threads) if not self._has_ended(thread)}
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the threads to end; their workers have left already, so this is short."""
+        for thread in self.alive():
+            if thread is not threading.current_thread() and self._begins(thread):
+                thread.join(timeout)
+
+    def _begins(self, thread: threading.Thread) -> bool:
+        """Waits for one that somebody else is starting at this moment: before it runs, it cannot be joined."""
+        end = time.monotonic() + _STARTS_WITHIN
+        while not thread.is_alive():
+            if self._has_ended(thread) or time.monotonic() > end:
+                return False
+            time.sleep(0.0005)
+        return True
