@@ -1,0 +1,132 @@
+"""What every test gets: a deadline, a check that it leaves no thread behind, and a seed that can be repeated.
+
+A deadline (60 s; `@pytest.mark.deadline(seconds)` for another) covers a test with its fixtures. It is kept by
+`faulthandler`'s watchdog, a C thread that needs no Python: native code that holds the GIL for ever cannot stop it.
+What it does is final: it writes every thread's stack to the file that the run's first lines name, and ends the
+process with status 1. A run with a hang in it has no result that could be trusted.
+
+Threads are counted before and after each test, those of Python and, on Linux, those that native code made and named.
+One that a test has started has five seconds to end after the test; `@pytest.mark.leaves_threads(reason)` opts out.
+
+Every random choice of a run comes from one seed, printed first; `WEFT_TEST_SEED` repeats it.
+Pinned by tests/test_conftest.py.
+"""
+
+import faulthandler
+import gc
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import TextIO
+
+import hypothesis
+import pytest
+
+DEADLINE = 60.0
+"""Seconds that a test may take where its mark says nothing else."""
+
+GRACE = 5.0
+"""Seconds that a thread started by a test may take to end after it."""
+
+hypothesis.settings.register_profile("weft", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", parent=hypothesis.settings.get_profile("weft"), max_examples=2_000)
+hypothesis.settings.load_profile(os.environ.get("WEFT_HYPOTHESIS", "weft"))
+
+SEED = int(os.environ.get("WEFT_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
+
+hangs = pytest.StashKey[TextIO]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(SEED)
+    folder = Path(os.environ.get("WEFT_HANGS") or config.rootpath / "build" / "hangs")
+    folder.mkdir(parents=True, exist_ok=True)
+    config.stash[hangs] = (folder / f"{os.getpid()}.txt").open("w")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    with config.stash[hangs] as file:
+        Path(file.name).unlink(missing_ok=True)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [
+        f"seed: {SEED} (WEFT_TEST_SEED={SEED} repeats it)",
+        f"a test that hangs ends the run, and its stacks are in {config.stash[hangs].name}",
+    ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    mark = item.get_closest_marker("deadline")
+    seconds = float(mark.args[0]) if mark else DEADLINE
+    file = item.config.stash[hangs]
+    file.write(f"{item.nodeid} (deadline {seconds:g} s)\n")  # is also what a crash leaves behind
+    file.flush()
+    faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        file.seek(0)
+        file.truncate()
+
+
+def native_threads() -> dict[int, str]:
+    """Threads of this process that native code has given a name of their own, by kernel id; empty but on Linux.
+
+    One that still bears the process's name belongs to an extension module that is none of ours (OpenBLAS starts
+    such on import), or is one of Python's, which `threading.enumerate` has.
+    """
+    names: dict[int, str] = {}
+    try:
+        ids = os.listdir("/proc/self/task")
+        process = Path(f"/proc/self/task/{os.getpid()}/comm").read_text()
+    except OSError:
+        return names
+    for thread in ids:
+        try:
+            name = Path(f"/proc/self/task/{thread}/comm").read_text()
+        except OSError:  # ended meanwhile
+            continue
+        if name != process:
+            names[int(thread)] = name.strip()
+    return names
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left(request: pytest.FixtureRequest) -> Generator[None]:
+    """Invariant 3 for every test: what it started has ended soon after it, and process-wide state is as new."""
+    python_before, native_before = set(threading.enumerate()), native_threads().keys()
+    yield
+    weft = sys.modules.get("weft")
+    if weft is not None:
+        weft.reset()
+    if request.node.get_closest_marker("leaves_threads"):
+        return
+
+    def left() -> list[str]:
+        python = [repr(thread) for thread in threading.enumerate() if thread not in python_before]
+        native = [f"{name} ({id_})" for id_, name in native_threads().items() if id_ not in native_before]
+        return python + native
+
+    if not left():
+        return
+    gc.collect()  # a pool dropped in a cycle ends when that is collected
+    end = time.monotonic() + GRACE
+    while (threads := left()) and time.monotonic() < end:
+        time.sleep(0.005)  # nothing tells when a native thread is gone
+    assert not threads, f"threads left {GRACE:g} s after the test: {', '.join(threads)}"
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """Random numbers of this test's own, the same ones for the same seed of the run."""
+    print(f"WEFT_TEST_SEED={SEED}")
+    return random.Random(f"{SEED} {request.node.nodeid}")

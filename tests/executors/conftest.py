@@ -1,0 +1,86 @@
+"""Runs each test that takes `flavor` on the executors that can do what it needs (see flavors.py), and closes its pools."""
+
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.executors import tasks
+from tests.executors.flavors import PATIENCE, Flavor, Gate, able
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*abilities): what an executor has to be able to do for this test")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "flavor" in metafunc.fixturenames:
+        abilities = [ability for mark in metafunc.definition.iter_markers("needs") for ability in mark.args]
+        metafunc.parametrize("flavor", able(*abilities), ids=repr)
+
+
+@dataclass
+class Pools:
+    """Makes executors of one flavor, and knows how to keep their workers busy."""
+
+    flavor: Flavor
+    made: list[Executor] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
+
+    def __call__(self, workers: int = 2, **keywords: Any) -> Any:
+        pool = self.flavor.make(workers, **keywords)
+        self.made.append(pool)
+        return pool
+
+    def gate(self) -> Gate:
+        """A gate that is opened at the end of the test at the latest, so that a failed test leaves nothing behind."""
+        gate = self.flavor.gate()
+        self.gates.append(gate)
+        return gate
+
+    def hold(self, pool: Executor, workers: int = 1) -> tuple[Gate, list[Future[bool]]]:
+        """Keeps so many workers busy, from now on, until the gate is opened."""
+        gate = self.gate()
+        begun = [self.gate() for _ in range(workers)]
+        futures = [pool.submit(tasks.begin_and_wait, mark, gate) for mark in begun]
+        assert all(mark.wait(PATIENCE) for mark in begun), f"{workers} tasks do not run at a time"
+        return gate, futures
+
+    @contextmanager
+    def held(self, pool: Executor, workers: int = 1) -> Iterator[Gate]:
+        """For the block (or until the gate is opened in it), so many workers are busy."""
+        gate, futures = self.hold(pool, workers)
+        try:
+            yield gate
+        finally:
+            gate.set()
+        assert [future.result(PATIENCE) for future in futures] == [True] * workers
+
+    def close(self) -> None:
+        for gate in self.gates:
+            gate.set()
+        for pool in self.made:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@pytest.fixture
+def pools(flavor: Flavor) -> Iterator[Pools]:
+    """Executors of the flavor, made to measure; closed after the test."""
+    pools = Pools(flavor)
+    yield pools
+    pools.close()
+
+
+@pytest.fixture
+def pool(pools: Pools) -> Any:
+    """An executor of the flavor, with two workers where it has workers."""
+    return pools(2)
+
+
+@pytest.fixture
+def one(pools: Pools) -> Any:
+    """An executor of the flavor, with one worker where it has workers."""
+    return pools(1)

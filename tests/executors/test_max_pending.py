@@ -1,0 +1,152 @@
+"""`max_pending`: a `submit` that finds no room waits, and nothing that could make room is held up by it."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.executors import tasks
+from tests.executors.conftest import Pools
+from tests.executors.flavors import PATIENCE, Can, needs
+from weft.errors import InvalidSetting
+
+pytestmark = needs(Can.LIMIT_PENDING, Can.OVERLAP)
+
+MOMENT = 0.05
+"""Seconds in which what must not happen would have happened."""
+
+
+class Submitter:
+    """A thread that submits one task, and may have to wait for it."""
+
+    def __init__(self, pool: Any, value: int) -> None:
+        self.pool, self.value = pool, value
+        self.outcome: Any = None
+        self.submitted = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self) -> None:
+        try:
+            self.outcome = self.pool.submit(tasks.echo, self.value)
+        except BaseException as error:
+            self.outcome = error
+        self.submitted.set()
+
+    def end(self) -> Any:
+        assert self.submitted.wait(PATIENCE)
+        self.thread.join(PATIENCE)
+        return self.outcome
+
+
+@pytest.mark.parametrize("room", [1, 2, 5])
+def test_a_submit_without_room_waits_for_it(pools: Pools, room: int):
+    pool = pools(1, max_pending=room)
+    with pools.held(pool) as gate:
+        futures = [pool.submit(tasks.echo, number) for number in range(room)]
+        late = Submitter(pool, 99)
+        assert not late.submitted.wait(MOMENT)
+        gate.set()
+        assert late.end().result(PATIENCE) == 99
+    assert [future.result(PATIENCE) for future in futures] == list(range(room))
+
+
+def test_cancelling_makes_room(pools: Pools):
+    pool = pools(1, max_pending=1)
+    with pools.held(pool):
+        waiting = pool.submit(tasks.echo, 1)
+        late = Submitter(pool, 99)
+        assert not late.submitted.wait(MOMENT)
+        assert waiting.cancel()
+        future = late.end()
+        assert not future.done()
+    assert future.result(PATIENCE) == 99
+
+
+@pytest.mark.parametrize("cancel_futures", [True, False])
+def test_shutting_down_wakes_who_waits(pools: Pools, cancel_futures: bool):
+    pool = pools(1, max_pending=1)
+    with pools.held(pool):
+        pool.submit(tasks.echo, 1)
+        late = [Submitter(pool, number) for number in range(3)]
+        assert not any(one.submitted.wait(MOMENT) for one in late)
+        pool.shutdown(wait=False, cancel_futures=cancel_futures)
+        for one in late:
+            assert one.submitted.wait(0.5), "they find out by themselves, not because they were told"
+            assert isinstance(one.end(), RuntimeError)
+            assert "after shutdown" in str(one.outcome)
+
+
+def test_many_submitters_all_get_through(pools: Pools):
+    pool = pools(2, max_pending=3)
+    results: list[int] = []
+    barrier = threading.Barrier(5)
+
+    def submitter(me: int) -> None:
+        barrier.wait(PATIENCE)
+        futures = [pool.submit(tasks.echo, me * 1000 + number) for number in range(300)]
+        results.extend(future.result(PATIENCE) for future in futures)
+
+    threads = [threading.Thread(target=submitter, args=(me,)) for me in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert sorted(results) == [me * 1000 + number for me in range(5) for number in range(300)]
+
+
+@pytest.mark.invariant(6)
+def test_no_more_than_that_waits(pools: Pools):
+    pool = pools(1, max_pending=4)
+    begun = 0
+    most = 0
+    submitted = 0
+
+    def task() -> None:
+        nonlocal begun
+        begun += 1
+
+    for _ in range(2000):
+        pool.submit(task)
+        submitted += 1
+        most = max(most, submitted - begun)
+    pool.shutdown()
+    assert begun == 2000
+    assert most <= 4 + 1 + 1  # waiting, the one that a worker has taken, the one just submitted
+
+
+def test_a_task_of_the_pool_does_not_wait_for_itself(pools: Pools):
+    pool = pools(1, max_pending=1)
+
+    def task() -> list[int]:
+        return [future.result(PATIENCE) for future in [pool.submit(tasks.echo, number) for number in range(20)]]
+
+    assert pool.submit(task).result(PATIENCE) == list(range(20))
+
+
+def test_map_takes_its_time(pools: Pools):
+    pool = pools(2, max_pending=2)
+    assert list(pool.map(tasks.echo, range(2000))) == list(range(2000))
+    assert list(pool.map(tasks.echo, range(200), chunksize=1)) == list(range(200))
+
+
+def test_a_view_has_the_same_limit(pools: Pools):
+    pool = pools(1, max_pending=1)
+    with pools.held(pool) as gate:
+        pool.submit(tasks.nothing)
+        late = Submitter(pool.options(priority=5), 99)
+        assert not late.submitted.wait(MOMENT)
+        gate.set()
+        assert late.end().result(PATIENCE) == 99
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2**40])
+def test_an_impossible_limit_is_refused(pools: Pools, limit: int):
+    with pytest.raises(InvalidSetting, match="max_pending"):
+        pools.flavor.make(1, max_pending=limit)
+
+
+@pytest.mark.parametrize("limit", ["1", 1.5, True])
+def test_a_limit_that_is_no_number_is_refused(pools: Pools, limit: Any):
+    with pytest.raises(TypeError, match="max_pending"):
+        pools.flavor.make(1, max_pending=limit)
