@@ -11,6 +11,7 @@ Pinned by tests/test_decisions.py.
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -187,6 +188,15 @@ def tell(listener: Listener, decision: Decision) -> None:
         listener(decision)
     except Exception:
         logger.exception("decision listener %r raised; the other listeners are not affected", listener)
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def forget() -> None:

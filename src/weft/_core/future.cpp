@@ -368,7 +368,8 @@ PyObject* future_done(PyObject* object, PyObject*) { return PyBool_FromLong(as_f
 PyObject* future_add_done_callback(PyObject* object, PyObject* callable) {
   Future* self = as_future(object);
   CallbackNode* newest = self->callbacks.load(sync::acquire);
-  if (newest != kClosedCallbacks) {
+  // Settled comes a moment before closed: who has seen the result must not find its callback left to the worker.
+  if (newest != kClosedCallbacks && !self->settled()) {
     auto* node = static_cast<CallbackNode*>(PyMem_Malloc(sizeof(CallbackNode)));
     if (node == nullptr) return PyErr_NoMemory();
     node->callable = Py_NewRef(callable);

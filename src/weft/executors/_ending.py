@@ -149,12 +149,5 @@ def _end_interpreter() -> None:
 threading._register_atexit(_end_interpreter)  # type: ignore[attr-defined]  # the stdlib's own hook for this
 
 
-def _after_fork_in_child() -> None:
-    from weft.executors import _map
-
-    _core.after_fork_in_child()
-    _map.forget_all()
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_child=_core.after_fork_in_child)

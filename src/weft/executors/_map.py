@@ -21,7 +21,6 @@ import itertools
 import operator
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -29,7 +28,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from weft import _core
-from weft.errors import Interrupted
+from weft._live import Live
+from weft.errors import Interrupted, PoolForked
 
 if TYPE_CHECKING:
     from weft.executors._pool import PoolExecutor
@@ -39,17 +39,6 @@ type _Chunk = tuple[list[Any], BaseException | None, int, int]  # results, error
 _TARGET = 2_000_000  # nanoseconds of work in a chunk
 _GROWTH = 8  # a chunk is at most so many times the last one
 _AHEAD = 2  # chunks under way for each worker
-
-_live: dict[int, weakref.ref[_Map]] = {}  # each by its address; not a WeakSet, which free threads may not walk
-
-
-def _add_to_live(work: _Map) -> None:
-    key, live = id(work), _live
-    live[key] = weakref.ref(work, lambda _: live.pop(key, None))
-
-
-def _all_live() -> list[_Map]:
-    return [work for reference in _live.copy().values() if (work := reference()) is not None]
 
 
 def _run_chunk(fn: Callable[..., Any], items: list[Any], star: bool) -> _Chunk:
@@ -268,6 +257,20 @@ class _Map:
             for future in list(self._chunks):
                 future.cancel()
 
+    def after_fork_in_child(self) -> None:
+        """The map goes on in the parent; whoever reads its results here is told so."""
+        self._lock = threading.RLock()
+        self._chunks = deque()
+        self._exhausted = True
+        self.pool = None
+        self._error = PoolForked(
+            "this map() was called before os.fork(): its pool's threads run in the parent process only; "
+            "make a new pool in the child and call map() again"
+        )
+
+
+_live = Live[_Map]()
+
 
 def _checked_count(name: str, value: object, *, message: str | None = None) -> None:
     if value is None:
@@ -314,14 +317,14 @@ def parallel_map(
         one_by_one=one_by_one,
         timeout=timeout,
     )
-    _add_to_live(work)
+    _live.add(work)
     work.start()
     return _core.Drain(work.fetch, work.cancel)
 
 
 def finish_all(pool: PoolExecutor, *, cancel: bool) -> None:
     """The pool closes: submit, or cancel, what its maps have left."""
-    maps = [work for work in _all_live() if (its := work.pool) is not None and its._same_pool(pool)]
+    maps = [work for work in _live.all() if (its := work.pool) is not None and its._same_pool(pool)]
     for work in maps:
         if cancel:
             work.abandon()
@@ -331,12 +334,6 @@ def finish_all(pool: PoolExecutor, *, cancel: bool) -> None:
 
 def flush_all() -> None:
     """The interpreter ends: submit what all maps have left."""
-    for work in _all_live():
+    for work in _live.all():
         if (pool := work.pool) is not None and pool._is_open():
             work.flush()
-
-
-def forget_all() -> None:
-    """In a forked child: the maps of the parent go on there, not here."""
-    global _live
-    _live = {}

@@ -32,6 +32,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from weft._live import Live
 from weft.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -217,6 +218,11 @@ class TaskGroup:
         if loop is not None:
             _post(loop, self._cancel_body)
 
+    def after_fork_in_child(self) -> None:
+        """Its tasks run in the parent; leaving the block here says so."""
+        self._lock = threading.Condition(threading.Lock())
+        self._submitting = 0
+
     # ---- plain code ----------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
@@ -228,6 +234,7 @@ class TaskGroup:
             if self._entered:
                 raise RuntimeError("this TaskGroup has been entered before; make a new one for each `with`")
             self._entered = True
+            _live.add(self)
             if self._executor is None:
                 from weft.futures._default import default_executor
 
@@ -361,6 +368,9 @@ class TaskGroup:
             if loop is None or all_done is None or self._unsettled or self._submitting:
                 return
         _post(loop, all_done.set)
+
+
+_live = Live[TaskGroup]()
 
 
 def _cancel(future: Future[Any]) -> None:
