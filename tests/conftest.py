@@ -8,6 +8,8 @@ process with status 1. A run with a hang in it has no result that could be trust
 Threads are counted before and after each test, those of Python and, on Linux, those that native code made and named.
 One that a test has started has five seconds to end after the test; `@pytest.mark.leaves_threads(reason)` opts out.
 
+A test that is only late (tests/lateness.py) is tried again, twice.
+
 Every random choice of a run comes from one seed, printed first; `WEFT_TEST_SEED` repeats it.
 Pinned by tests/test_conftest.py.
 """
@@ -25,6 +27,8 @@ from typing import TextIO
 
 import hypothesis
 import pytest
+
+from tests.lateness import ATTEMPTS, Late
 
 DEADLINE = 60.0
 """Seconds that a test may take where its mark says nothing else."""
@@ -76,6 +80,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         faulthandler.cancel_dump_traceback_later()
         file.seek(0)
         file.truncate()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
+    """Calls the test as pytest does, and again if it is late."""
+    wanted = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    for _ in range(ATTEMPTS - 1):
+        try:
+            pyfuncitem.obj(**wanted)
+        except Late as late:
+            print(f"late, tried again: {late}")
+        else:
+            return True
+    return None  # the last attempt is pytest's own
 
 
 def native_threads() -> dict[int, str]:

@@ -633,6 +633,8 @@ def test_async_end_that_is_cancelled_cancels_waiting_tasks() -> None:
         async def scope() -> None:
             async with weft.Run(flavor="threads", max_workers=1) as executor:
                 futures.extend(executor.submit(go.wait, 30) for _ in range(3))
+                while not futures[0].running():
+                    await asyncio.sleep(0)
                 entered.set()
 
         task = asyncio.create_task(scope())

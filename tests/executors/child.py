@@ -89,9 +89,9 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0
         time.sleep(0.002)
 
 
-def threads_of_this_process() -> int:
-    """OS threads, those that native code has started among them (Linux)."""
-    return len(os.listdir("/proc/self/task"))
+def threads_of_this_process() -> set[int]:
+    """Kernel ids of the OS threads, those that native code has started among them (Linux)."""
+    return {int(thread) for thread in os.listdir("/proc/self/task")}
 
 
 def descriptors_of_this_process() -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.executors.child import Ended, finish_child, run_child, start_child, times
+from tests.lateness import check_within
 
 GRACE = 0.3
 SLACK = 2.0  # what a busy machine takes on top; who waits for a stuck task waits for a minute
@@ -152,7 +153,7 @@ through()
 
 def check_bounded(ended: Ended, *words: str) -> None:
     print(f"exit took {ended.exit_seconds:.2f} s; {ended.errors.strip()}")
-    assert ended.exit_seconds <= BOUND, ended
+    check_within(ended.exit_seconds, BOUND, ended)
     for word in words:
         assert word in ended.errors, ended
     assert "Traceback" not in ended.errors, ended
@@ -228,7 +229,7 @@ through()
     )
     ended.check_sound()
     check_bounded(ended, "1 running interrupted")
-    assert ended.exit_seconds < 1 + SLACK
+    check_within(ended.exit_seconds, 1 + SLACK)
 
 
 @pytest.mark.parametrize("value", ["nonsense", "-1", "nan"])
@@ -249,7 +250,8 @@ through()
     ended.check_sound()
     assert "done" in ended.output
     assert ended.errors == ""
-    assert 0.8 < ended.exit_seconds < 5
+    assert ended.exit_seconds > 0.8
+    check_within(ended.exit_seconds, 5)
 
 
 WAITERS = {
@@ -333,7 +335,7 @@ def test_whoever_waits_does_not_keep_the_process(what: str, waiters: dict[str, E
     """Threads that wait in the core are where 3.13 ends them with pthread_exit."""
     ended = waiters[what]
     ended.check_sound()
-    assert ended.exit_seconds <= BOUND, ended
+    check_within(ended.exit_seconds, BOUND, ended)
     assert "Traceback" not in ended.errors, ended.errors
 
 
@@ -507,7 +509,7 @@ def check_chaos(seed: int, ended: Ended) -> None:
     assert "Fatal Python error" not in ended.errors, message
     assert "Segmentation" not in ended.errors, message
     # What it takes beyond the bound is work that got done: naps and retries that end one by one, at most this long.
-    assert ended.exit_seconds <= BOUND + 6, message  # many children at once, on however few cores
+    check_within(ended.exit_seconds, BOUND + 6, message)  # many children at once, on however few cores
     if ended.status != -2:
         assert "Traceback" not in ended.errors, message
 
@@ -586,7 +588,7 @@ def test_exit_in_every_phase_of_a_forked_child(rng: random.Random) -> None:
         assert status in (0, 3, 4), message
         assert "Fatal Python error" not in errors, message
         assert "hung" not in errors, message
-        assert seconds <= BOUND + 6, message
+        check_within(seconds, BOUND + 6, message)
     print(f"{count} exits, the longest took {max(result[2] for result in results):.2f} s")
 
 
@@ -615,7 +617,7 @@ through()
             grace=0,
         )
         ended.check_sound()
-        assert ended.exit_seconds < 3 + SLACK, ended
+        check_within(ended.exit_seconds, 3 + SLACK, ended)
 
 
 def test_exit_while_the_main_thread_is_not_the_last() -> None:
@@ -642,4 +644,4 @@ through()
 def test_import_alone_does_not_slow_the_exit() -> None:
     ended = run_to_exit("through()")
     ended.check_sound()
-    assert ended.exit_seconds < 1 + SLACK
+    check_within(ended.exit_seconds, 1 + SLACK)

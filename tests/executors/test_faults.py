@@ -614,12 +614,12 @@ def test_a_task_is_not_kept_behind_those_that_wait_for_it(workers: int, waiting:
 @linux
 def test_a_timer_thread_goes_with_its_pools() -> None:
     """Invariant 3, for the one thread that Python does not know of."""
-    before = threads_of_this_process()
     with nothing_left():
+        before = threads_of_this_process()
         one, two = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         assert one.options(timeout=30).submit(pow, 2, 3).result(20) == 8
         assert two.options(timeout=30).submit(pow, 2, 3).result(20) == 8
-        assert threads_of_this_process() == before + 3  # two workers, one timer
+        assert len(threads_of_this_process() - before) == 3  # two workers, one timer
         one.shutdown()
         del one
         assert two.options(timeout=0.05).submit(spin).exception(20) is not None

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.executors.child import run_child, times
+from tests.lateness import check_within
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
@@ -314,6 +315,59 @@ def test_a_map_under_way() -> None:
     assert ended.errors == ""
 
 
+FORK_LOCKED = (
+    SUPPORT
+    + r"""
+pool = ThreadPoolExecutor(2)
+stop = threading.Event()
+grouped = weft.TaskGroup(pool)
+
+def feed():  # the workers keep the locks of the map and of the group busy
+    while not stop.is_set():
+        stdlib.wait([grouped.submit(work, i) for i in range(20)])
+
+def refused(call):
+    try:
+        call()
+    except BaseExceptionGroup as group:
+        assert isinstance(group.exceptions[0], PoolForked), group
+    except PoolForked:
+        pass
+    else:
+        raise AssertionError("not refused")
+
+def body():
+    refused(lambda: next(results))
+    results.close()
+    refused(lambda: grouped.submit(work, 1))
+    refused(leave)
+    weft.add_decision_listener(print)
+
+def leave():
+    with weft.TaskGroup(pool) as inner:
+        inner.submit(work, 1)
+
+with grouped:
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    for _ in range(COUNT):
+        results = pool.map(work, range(500), chunksize=1)
+        assert reap(in_child(body)) == 0
+        assert list(results) == list(range(500))
+    stop.set()
+    feeder.join()
+pool.shutdown()
+print("exit", time.monotonic(), flush=True)
+"""
+)
+
+
+def test_locks_that_other_threads_hold() -> None:
+    ended = run_child(FORK_LOCKED.replace("COUNT", str(times(300, 30))), seconds=times(200, 50))
+    ended.check_sound()
+    assert ended.errors == ""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads through /proc")
 def test_the_child_has_one_thread_and_ends_at_once() -> None:
     program = (
@@ -335,4 +389,4 @@ pool.shutdown()
     )
     ended = run_child(program)
     ended.check_sound()
-    assert float(ended.output.split()[1]) < 2
+    check_within(float(ended.output.split()[1]), 2)

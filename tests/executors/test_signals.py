@@ -14,10 +14,11 @@ import time
 import pytest
 
 from tests.executors.child import finish_child, start_child, times
+from tests.lateness import check_within
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sends signals, watches processes through pidfds")
 
-WITHIN = 0.5  # invariant 4 says 0.2, which is what an idle machine shows; a busy one takes time to schedule the child
+WITHIN = 0.2  # invariant 4
 
 HEAD = r"""
 import concurrent.futures, os, signal, sys, threading, time
@@ -135,8 +136,8 @@ def test_every_wait_ends_at_once() -> None:
     ended.check_sound()
     for what, seconds in took.items():
         print(f"{what}: {', '.join(f'{1e3 * one:.0f}' for one in sorted(seconds)[-3:])} ms")
-    slow = {what: seconds for what, seconds in took.items() if max(seconds) > WITHIN}
-    assert not slow, slow
+    for what, seconds in took.items():
+        check_within(max(seconds), WITHIN, what)
     assert ended.output.splitlines()[-1] == "threads 1"
     check_quiet(ended.errors)
 
@@ -171,7 +172,7 @@ def test_a_program_that_does_not_catch_it(what: str) -> None:
         ended = finish_child(process, 30)
     print(f"{what}: {ended.ended - sent:.2f} s")
     ended.check_sound(-signal.SIGINT)
-    assert ended.ended - sent < 2
+    check_within(ended.ended - sent, 2)
     assert ended.errors.count("Traceback") == 1, ended.errors
     assert ended.errors.count("\nKeyboardInterrupt") == 1, ended.errors
     assert "Exception ignored" not in ended.errors
@@ -221,7 +222,7 @@ def test_while_the_interpreter_ends(task: str) -> None:
         ended = finish_child(process, 20)
     print(f"{ended.ended - sent:.2f} s, status {ended.status}")
     assert ended.status in (0, 130, -signal.SIGINT)
-    assert ended.ended - sent < 1.2
+    check_within(ended.ended - sent, 1.2)
     assert "exit after Ctrl-C" in ended.errors
     assert "atexit" in ended.output
     check_quiet(ended.errors)
@@ -252,9 +253,10 @@ def test_a_second_one_does_not_wait_either() -> None:
         sent = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "caught\n"
-        assert time.monotonic() - sent < WITHIN + 0.1
+        caught = time.monotonic()
         ended = finish_child(process, 20)
-    assert ended.ended - sent < 2.5
+    check_within(caught - sent, WITHIN)
+    check_within(ended.ended - sent, 2.5)
     assert "Fatal" not in ended.errors
 
 
@@ -289,7 +291,7 @@ def test_the_body_of_a_with_block(task: str) -> None:
     ended.check_sound()
     assert answer[0] == "caught"
     print(f"{task}: {float(answer[1]) - sent:.3f} s")
-    assert float(answer[1]) - sent < WITHIN
+    check_within(float(answer[1]) - sent, WITHIN)
     assert "left by KeyboardInterrupt" in ended.errors
     check_quiet(ended.errors)
 
@@ -324,7 +326,7 @@ def test_from_a_terminal() -> None:
                 break
             seen += piece
         process.wait(20)
-        assert time.monotonic() - typed < 2
+        check_within(time.monotonic() - typed, 2)
     finally:
         os.close(ours)
         process.kill()
@@ -369,5 +371,6 @@ def test_other_signals_are_handled_in_a_wait() -> None:
     ended.check_sound()
     lines = ended.output.splitlines()
     assert [line.split()[0] for line in lines] == ["took", "took", "raised"]
-    assert all(float(line.split()[1]) < WITHIN for line in lines[:2])
+    for line in lines[:2]:
+        check_within(float(line.split()[1]), WITHIN)
     assert ended.errors == ""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.executors.child import times, wait_until
+from tests.lateness import check_within
 from weft.errors import Interrupted, TaskTimeout
 from weft.executors import SerialExecutor, ThreadPoolExecutor
 
@@ -181,7 +182,8 @@ def test_a_task_stuck_in_c_is_abandoned_and_comes_back(caplog: pytest.LogCapture
         future.add_done_callback(lambda _: called.release())
         with pytest.raises(TaskTimeout, match="stuck") as caught:
             future.result(20)
-        assert 1.0 < time.monotonic() - began < 3
+        assert time.monotonic() - began > 1.0
+        check_within(time.monotonic() - began, 3)
         assert caught.value.__cause__ is None
         # The pool has its one worker all the same, with the stuck one still there.
         assert [pool.submit(abs, -index).result(20) for index in range(50)] == list(range(50))
