@@ -31,7 +31,19 @@ if TYPE_CHECKING:
         get_default_config,
         set_default_config,
     )
-    from weft.futures import Future, TaskGroup, async_
+    from weft.futures import (
+        Future,
+        TaskGroup,
+        async_,
+        dataflow,
+        init,
+        is_running,
+        ready_future,
+        shared_future,
+        shutdown,
+        when_all,
+        when_any,
+    )
 
     __version__: str
 
@@ -45,15 +57,23 @@ __all__ = [
     "async_",
     "capabilities",
     "config",
+    "dataflow",
     "errors",
     "executors",
     "futures",
     "get_default_config",
+    "init",
+    "is_running",
     "last_decision",
     "observe_decisions",
+    "ready_future",
     "remove_decision_listener",
     "reset",
     "set_default_config",
+    "shared_future",
+    "shutdown",
+    "when_all",
+    "when_any",
 ]
 
 _HOMES = {
@@ -65,12 +85,20 @@ _HOMES = {
     "add_decision_listener": "weft._decisions",
     "async_": "weft.futures",
     "capabilities": "weft._capabilities",
+    "dataflow": "weft.futures",
     "get_default_config": "weft.config",
+    "init": "weft.futures",
+    "is_running": "weft.futures",
     "last_decision": "weft._decisions",
     "observe_decisions": "weft._decisions",
+    "ready_future": "weft.futures",
     "remove_decision_listener": "weft._decisions",
     "reset": "weft._reset",
     "set_default_config": "weft.config",
+    "shared_future": "weft.futures",
+    "shutdown": "weft.futures",
+    "when_all": "weft.futures",
+    "when_any": "weft.futures",
 }
 _SUBMODULES = frozenset({"config", "errors", "executors", "futures"})
 

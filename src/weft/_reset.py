@@ -23,7 +23,7 @@ def reset() -> None:
         True
     """
     for module, function in (
-        ("weft.futures._default", "shutdown_default_executor"),
+        ("weft.futures._default", "shutdown"),
         ("weft._capabilities", "forget"),
         ("weft._decisions", "forget"),
     ):

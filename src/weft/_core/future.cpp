@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstring>
+#include <vector>
 
+#include "compose.hpp"
 #include "pool.hpp"
 
 namespace weft::core {
@@ -168,6 +170,7 @@ void future_dealloc(PyObject* object) {
   future_clear(object);
   Py_CLEAR(self->options);
   if (self->counted) release(self->pool);
+  leave_join(self->extras.load(sync::relaxed));
   delete self->extras.load(sync::relaxed);
   PyObject_GC_Del(object);
   Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
@@ -202,6 +205,13 @@ void transition_to_pending(Future* self) {
   }
 }
 
+// Futures that have settled on this thread while the callbacks of another one ran, and have their turn after it.
+struct Cascade {
+  State* state;  // a thread may run code of several interpreters, each with a cascade of its own
+  std::vector<Future*> waiting;  // strong; those before `next` have had their turn
+  size_t next = 0;
+};
+
 namespace {
 
 void log_callback_error(PyObject* future, State*) {
@@ -221,10 +231,12 @@ void call_callback(Future* self, PyObject* callable, State* state) {
   if (!returned) log_callback_error(self->object(), state);
 }
 
-void run_callbacks(Future* self, State* state) {
-  CallbackNode* newest = self->callbacks.exchange(kClosedCallbacks, sync::acq_rel);
+thread_local Cascade* this_cascade = nullptr;
+
+// Takes the nodes over.
+void call_all(Future* self, State* state, Cascade* cascade, CallbackNode* newest) {
   CallbackNode* oldest = nullptr;
-  while (newest != nullptr) {  // they run in the order in which they were added
+  while (newest != nullptr && newest != kClosedCallbacks) {  // they run in the order in which they were added
     CallbackNode* next = newest->next;
     newest->next = oldest;
     oldest = newest;
@@ -234,15 +246,123 @@ void run_callbacks(Future* self, State* state) {
     CallbackNode* next = oldest->next;
     PyObject* callable = oldest->callable;
     PyMem_Free(oldest);
-    call_callback(self, callable, state);
+    if (Py_IS_TYPE(callable, state->future_type)) {
+      this_cascade = cascade;
+      input_settled(as_future(callable), self);
+      this_cascade = nullptr;
+    } else {
+      call_callback(self, callable, state);
+    }
     Py_DECREF(callable);
     oldest = next;
   }
 }
 
+void run_own_callbacks(Future* self, State* state, Cascade* cascade) {
+  call_all(self, state, cascade, self->callbacks.exchange(kClosedCallbacks, sync::acq_rel));
+}
+
+void drain(Cascade& cascade) {
+  while (cascade.next < cascade.waiting.size()) {
+    Future* future = cascade.waiting[cascade.next++];
+    if (cascade.next == cascade.waiting.size()) {  // so a chain of any length takes one place
+      cascade.waiting.clear();
+      cascade.next = 0;
+    }
+    run_own_callbacks(future, cascade.state, &cascade);
+    Py_DECREF(future->object());  // SAFETY: the cascade's reference
+  }
+}
+
+void run_callbacks(Future* self, State* state, Callbacks when) {
+  if (self->callbacks.load(sync::acquire) == nullptr) {
+    CallbackNode* none = nullptr;
+    if (self->callbacks.compare_exchange_strong(none, kClosedCallbacks, sync::acq_rel, sync::acquire)) return;
+  }
+  Cascade* outer = this_cascade;
+  if (when == Callbacks::in_turn && outer != nullptr && outer->state == state) {
+    outer->waiting.push_back(as_future(Py_NewRef(self->object())));
+    return;
+  }
+  Cascade cascade{state, {}, 0};
+  this_cascade = nullptr;
+  run_own_callbacks(self, state, &cascade);
+  drain(cascade);
+  this_cascade = outer;
+}
+
+// 1: it will be called; 0: the Future has settled; -1: an exception is set.
+int push_callback(Future* self, PyObject* callable) {
+  CallbackNode* newest = self->callbacks.load(sync::acquire);
+  // Settled comes a moment before closed: who has seen the result must not find its callback left to the worker.
+  if (newest == kClosedCallbacks || self->settled()) return 0;
+  auto* node = static_cast<CallbackNode*>(PyMem_Malloc(sizeof(CallbackNode)));
+  if (node == nullptr) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  node->callable = Py_NewRef(callable);
+  while (newest != kClosedCallbacks) {
+    node->next = newest;
+    if (self->callbacks.compare_exchange_weak(newest, node, sync::acq_rel, sync::acquire)) return 1;
+  }
+  Py_DECREF(node->callable);
+  PyMem_Free(node);
+  return 0;
+}
+
 }  // namespace
 
-int transition_to_settled(Future* self, TaskState from, TaskState to, PyObject* outcome) {
+void sweep_continuations(Future* self) {
+  // One at a time: two who put nodes back would mix up their order.
+  if ((self->word.fetch_or(word::kSwept, sync::acq_rel) & word::kSwept) != 0) return;
+  State* state = state_of_type(Py_TYPE(self->object()));
+  CallbackNode* kept = nullptr;
+  CallbackNode* dead = nullptr;
+  CallbackNode* seen = self->callbacks.load(sync::acquire);
+  while (seen != nullptr && seen != kClosedCallbacks) {
+    if (!self->callbacks.compare_exchange_weak(seen, nullptr, sync::acq_rel, sync::acquire)) continue;
+    // Newer than what was taken before: those alive go on top of it.
+    CallbackNode** end = &seen;
+    while (CallbackNode* node = *end) {
+      if (Py_IS_TYPE(node->callable, state->future_type) && as_future(node->callable)->settled()) {
+        *end = node->next;
+        node->next = dead;
+        dead = node;
+      } else {
+        end = &node->next;
+      }
+    }
+    *end = kept;
+    kept = seen;
+    seen = nullptr;
+    if (kept == nullptr || self->callbacks.compare_exchange_strong(seen, kept, sync::acq_rel, sync::acquire)) {
+      kept = nullptr;
+      break;
+    }
+  }
+  self->word.fetch_and(~word::kSwept, sync::acq_rel);
+  if (kept != nullptr) {  // it settled meanwhile, and found nothing to call
+    Cascade* outer = std::exchange(this_cascade, nullptr);
+    Cascade cascade{state, {}, 0};
+    call_all(self, state, &cascade, kept);
+    drain(cascade);
+    this_cascade = outer;
+  }
+  free_callbacks(dead);
+}
+
+Cascade* pause_cascade() { return std::exchange(this_cascade, nullptr); }
+
+void resume_cascade(Cascade* cascade) { this_cascade = cascade; }
+
+bool add_continuation(Future* self, Future* target) {
+  const int pushed = push_callback(self, target->object());
+  if (pushed == 0) input_settled(target, self);
+  return pushed >= 0;
+}
+
+int transition_to_settled(Future* self, TaskState from, TaskState to, PyObject* outcome, Callbacks when) {
   State* state = state_of_type(Py_TYPE(self->object()));
   // Before publishing: afterwards other threads may hold the last references.
   if (outcome != nullptr && PyObject_IS_GC(outcome)) track(self);
@@ -268,14 +388,14 @@ int transition_to_settled(Future* self, TaskState from, TaskState to, PyObject* 
     unpark_waiters(self->word, !locked && self->callbacks.load(sync::acquire) == nullptr);
   }
   if (locked) notify_and_unlock_condition(self, state, to);
-  run_callbacks(self, state);
+  run_callbacks(self, state, when);
   return 1;
 }
 
-void settle(Future* self, TaskState to, PyObject* outcome) {
+void settle(Future* self, TaskState to, PyObject* outcome, Callbacks when) {
   // Only an exception raised while taking the stdlib's lock can get in the way: report it and go on.
   int settled;
-  while ((settled = transition_to_settled(self, TaskState::running, to, outcome)) < 0) PyErr_WriteUnraisable(self->object());
+  while ((settled = transition_to_settled(self, TaskState::running, to, outcome, when)) < 0) PyErr_WriteUnraisable(self->object());
   if (settled == 0) Py_FatalError("weft: a running task was settled twice");
 }
 
@@ -350,6 +470,7 @@ PyObject* future_cancel(PyObject* object, PyObject*) {
   if (cancelled < 0) return nullptr;
   if (cancelled == 1) {
     release_call(self);
+    leave_join(self->extras.load(sync::acquire));
     Py_RETURN_TRUE;
   }
   return PyBool_FromLong(self->state() == TaskState::cancelled);
@@ -367,20 +488,15 @@ PyObject* future_done(PyObject* object, PyObject*) { return PyBool_FromLong(as_f
 
 PyObject* future_add_done_callback(PyObject* object, PyObject* callable) {
   Future* self = as_future(object);
-  CallbackNode* newest = self->callbacks.load(sync::acquire);
-  // Settled comes a moment before closed: who has seen the result must not find its callback left to the worker.
-  if (newest != kClosedCallbacks && !self->settled()) {
-    auto* node = static_cast<CallbackNode*>(PyMem_Malloc(sizeof(CallbackNode)));
-    if (node == nullptr) return PyErr_NoMemory();
-    node->callable = Py_NewRef(callable);
-    while (newest != kClosedCallbacks) {
-      node->next = newest;
-      if (self->callbacks.compare_exchange_weak(newest, node, sync::acq_rel, sync::acquire)) Py_RETURN_NONE;
-    }
-    Py_DECREF(node->callable);
-    PyMem_Free(node);
+  State* state = state_of_type(Py_TYPE(object));
+  if (Py_IS_TYPE(callable, state->future_type)) {
+    PyErr_SetString(PyExc_TypeError, "add_done_callback(): fn must be callable, not a Future; see then() and when_all()");
+    return nullptr;
   }
-  call_callback(self, callable, state_of_type(Py_TYPE(object)));
+  if (!start_deferred(self)) return nullptr;
+  const int pushed = push_callback(self, callable);
+  if (pushed < 0) return nullptr;
+  if (pushed == 0) call_callback(self, callable, state);
   Py_RETURN_NONE;
 }
 
@@ -478,6 +594,18 @@ PyMethodDef future_methods[] = {
      "add_done_callback($self, fn, /)\n--\n\n"
      "Call fn(self) when done: on the worker, in order of registration; at once, here, if already done.\n\n"
      "An exception in a callback is logged on 'concurrent.futures' and swallowed."},
+    {"then", future_then, METH_O,
+     "then($self, fn, /)\n--\n\n"
+     "Call fn(self) when this future has a result; the Future of what that returns.\n\n"
+     "It is a task of the same pool: as long as that takes tasks, or this one is unfinished; of the default pool otherwise.\n"
+     "If this future fails or is cancelled fn is not called, and the new future ends in the same way.\n\n"
+     "Args:\n    fn: called with this future, whose result is there.\n\n"
+     "Raises:\n    TypeError: fn is not callable.\n    RuntimeError: there is no pool left to run it.\n\n"
+     "Example:\n"
+     "    >>> import weft\n"
+     "    >>> weft.async_(pow, 2, 5).then(lambda power: power.result() + 1).result()\n"
+     "    33"},
+    {"share", future_share, METH_NOARGS, "share($self, /)\n--\n\nThis future: it can be waited for by any number of threads."},
     {"interrupt", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(future_interrupt)),
      METH_FASTCALL | METH_KEYWORDS,
      "interrupt($self, /, exc=weft.errors.Interrupted)\n--\n\n"

@@ -9,6 +9,7 @@
 //   pending -> cancelled   by whoever cancels, with one CAS; also settles it
 //   running -> pending     by its runner, for a retry
 //   running -> done|failed by its runner; or by the timer, which must have taken it through the run cell
+//   running -> cancelled   by whoever passes an input's cancellation on (compose.hpp)
 // The winner of a CAS away from pending owns `call` (function and arguments) and releases it. Only the one who settles
 // writes `outcome`, before the CAS that publishes it; readers load the word with acquire first.
 // Once `kReal` is set every settling CAS is made under the stdlib condition's lock: so a thread that holds that lock
@@ -36,18 +37,31 @@ inline constexpr uint32_t kStateMask = 7;
 inline constexpr uint32_t kReal = 8;       // the stdlib's condition exists
 inline constexpr uint32_t kParked = 16;    // somebody sleeps on the word
 inline constexpr uint32_t kTimedOut = 32;  // its time was up while it ran
+inline constexpr uint32_t kWaits = 64;     // in no queue: its inputs have not settled, or it is deferred
+inline constexpr uint32_t kDeferred = 128; // nobody has asked for it yet
+inline constexpr uint32_t kSwept = 256;    // somebody sorts its callbacks, see sweep_continuations
 
 inline TaskState state(uint32_t value) { return static_cast<TaskState>(value & kStateMask); }
 inline bool settled(uint32_t value) { return (value & kStateMask) >= static_cast<uint32_t>(TaskState::cancelled); }
 inline uint32_t with(uint32_t value, TaskState state) { return (value & ~kStateMask) | static_cast<uint32_t>(state); }
 }  // namespace word
 
-// A callback that waits for the Future; a stack, newest first, closed by `kClosedCallbacks` when it settles.
+// What waits for the Future; a stack, newest first, closed by `kClosedCallbacks` when it settles.
 struct CallbackNode {
   CallbackNode* next;
-  PyObject* callable;  // strong
+  PyObject* callable;  // strong: a function to call, or a Future whose input this is
 };
 inline CallbackNode* const kClosedCallbacks = reinterpret_cast<CallbackNode*>(uintptr_t{1});
+
+// How a Future depends on others, see compose.hpp. `kind`, `holds` and `sure` are constant once it is known to others.
+struct Join {
+  enum Kind : uint8_t { none, then, flow, all, any, mirror, deferred };
+  Kind kind = none;
+  bool holds = false;               // its pool is held open for it
+  bool sure = false;                // nothing that it waits for can fail to settle
+  Atomic<uint32_t> left{0};         // inputs that have not settled, and one while it is being made
+  Atomic<PoolCore*> pool{nullptr};  // counted: where it will run; whoever takes it out launches or gives it back
+};
 
 // What few Futures need. Made on demand, published with a CAS, freed with the Future.
 struct Extras {
@@ -56,6 +70,7 @@ struct Extras {
   Atomic<PyObject*> interrupt{nullptr};  // strong: the exception class that was asked for
   Atomic<Nanos> started{0};              // when the run began that is to time out
   uint32_t attempts = 0;                 // retries so far; its runner only
+  Join join;
 };
 
 inline constexpr size_t kInlineArgs = 3;
@@ -81,6 +96,7 @@ struct Future {
   uint32_t generation;  // fork_generation when made
   bool counted;         // its pool has a max_pending: it keeps the pool, and counts in it as long as it waits
   Atomic<bool> waits;   // still to be counted down
+  uint16_t pool_tag;    // with `pool`: an address may come back, both hardly ever do
   Call call;
   PyObject* outcome;                   // strong: the result, or the exception
   Atomic<CallbackNode*> callbacks;
@@ -95,6 +111,10 @@ struct Future {
   bool settled() const { return word::settled(word.load(sync::acquire)); }
 };
 
+// When the callbacks of a Future run that settles: before settle returns; or, if this thread is about to run callbacks
+// already, after those: for what settles because its input did, so that a chain of any length takes no stack.
+enum class Callbacks { now, in_turn };
+
 Future* future_of(Task& task);
 inline Future* as_future(PyObject* object) { return reinterpret_cast<Future*>(object); }
 
@@ -104,6 +124,10 @@ Future* new_future(State*);
 bool fill_call(Future*, PyObject* const* args, size_t positional, PyObject* kwnames);
 void release_call(Future*);
 void track(Future*);
+// Has `target` told when the Future settles: at once, if it has. False: an exception is set. Runs arbitrary code.
+[[nodiscard]] bool add_continuation(Future*, Future* target);
+// Forgets the continuations that have settled without this Future: what many when_any leave on one that is never done.
+void sweep_continuations(Future*);
 Extras* extras_of(Future*);  // null, with MemoryError set
 
 // pending -> running. False: somebody else has it, or it is cancelled.
@@ -113,9 +137,15 @@ void transition_to_pending(Future*);
 // -> done, failed or cancelled, from `from`; takes `outcome` over if it succeeds. Wakes waiters, runs callbacks.
 // Returns 1; 0 if the state was not `from` any more; -1 with an exception set (a signal, while waiting for the
 // stdlib's lock), nothing changed. Runs arbitrary code.
-[[nodiscard]] int transition_to_settled(Future*, TaskState from, TaskState to, PyObject* outcome);
+[[nodiscard]] int transition_to_settled(Future*, TaskState from, TaskState to, PyObject* outcome,
+                                        Callbacks when = Callbacks::now);
 // The runner's form: it cannot fail, since a task that has run must settle.
-void settle(Future*, TaskState to, PyObject* outcome);
+void settle(Future*, TaskState to, PyObject* outcome, Callbacks when = Callbacks::now);
+
+// While user code runs inside of a continuation, it has its callbacks at once.
+struct Cascade;
+Cascade* pause_cascade();
+void resume_cascade(Cascade*);
 
 // In future_stdlib.cpp: what the stdlib's own functions expect of a Future.
 extern PyGetSetDef stdlib_getset[];

@@ -7,6 +7,7 @@
 // A worker that touches them is about to wait in the stdlib's way, where we cannot help: it counts as blocked until
 // its task ends, so that the pool makes room for a stand-in and nested waits do not deadlock (invariant 5).
 
+#include "compose.hpp"
 #include "future.hpp"
 #include "pool.hpp"
 
@@ -23,7 +24,7 @@ PyObject* publish(Atomic<PyObject*>& slot, PyObject* fresh) {
 }
 
 Extras* make_real(Future* self) {
-  if (!self->settled() && refuse_if_forked(self)) return nullptr;  // wait() would wait for ever
+  if (!self->settled() && (refuse_if_forked(self) || !start_deferred(self))) return nullptr;  // wait() would wait for ever
   Extras* extras = extras_of(self);
   if (extras == nullptr) return nullptr;
   if (extras->condition.load(sync::acquire) == nullptr || extras->waiters.load(sync::acquire) == nullptr) {

@@ -10,6 +10,7 @@
 #include <pybind11/pybind11.h>
 
 #include "chunk.hpp"
+#include "compose.hpp"
 #include "drain.hpp"
 #include "fork.hpp"
 #include "introspection.hpp"
@@ -91,7 +92,8 @@ bool make_types(PyObject* module, State* state) {
          (state->pool_type = make_type(module, &pool_spec, nullptr)) != nullptr &&
          (state->options_type = make_type(module, &options_spec, nullptr)) != nullptr &&
          (state->entry_type = make_type(module, &entry_spec, nullptr)) != nullptr &&
-         (state->drain_type = make_type(module, &drain_spec, nullptr)) != nullptr;
+         (state->drain_type = make_type(module, &drain_spec, nullptr)) != nullptr &&
+         (state->gather_type = make_type(module, &gather_spec, nullptr)) != nullptr;
 }
 
 int module_exec(PyObject* module) {
@@ -101,7 +103,9 @@ int module_exec(PyObject* module) {
   if (!import_stdlib(state) || !intern_strings(state) || !make_no_op(state) || !make_types(module, state)) {
     return -1;
   }
-  if (PyModule_AddFunctions(module, pool_functions) < 0 || PyModule_AddFunctions(module, chunk_functions) < 0) return -1;
+  for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions}) {
+    if (PyModule_AddFunctions(module, functions) < 0) return -1;
+  }
   try {
     pybind11::detail::ensure_internals();
     bind_introspection(module);
@@ -118,7 +122,7 @@ int module_exec(PyObject* module) {
 template <class Visit>
 int for_each_reference(State* state, Visit&& visit) {
   for (PyTypeObject** type : {&state->future_type, &state->pool_type, &state->options_type, &state->entry_type,
-                              &state->drain_type}) {
+                              &state->drain_type, &state->gather_type}) {
     if (int stop = visit(reinterpret_cast<PyObject**>(type))) return stop;
   }
   for (PyObject** object :

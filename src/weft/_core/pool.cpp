@@ -40,6 +40,8 @@ void close(PoolCore* core, bool cancel_queued) {
   if (cancel_queued) settle_queued(core, nullptr);
 }
 
+}  // namespace
+
 // ---- submit -------------------------------------------------------------------------------------------------------
 
 PyObject* refuse_task(PoolCore* core) {
@@ -62,9 +64,17 @@ PyObject* refuse_task(PoolCore* core) {
   return nullptr;
 }
 
+PoolCore* core_of_handle(PyObject* executor, State* state) {
+  if (PyObject_TypeCheck(executor, state->pool_type)) return core_of(executor);
+  PyErr_Format(PyExc_TypeError, "executor must be one of weft.executors, not %R", executor);
+  return nullptr;
+}
+
 bool is_open(PoolCore* core) {
   return core->gate.load(sync::seq_cst) == Gate::open && core->generation == fork_generation.load(sync::relaxed);
 }
+
+namespace {
 
 // Back-pressure: waits until fewer than max_pending tasks are queued, then counts one more. A worker of this pool does
 // not wait (it would wait for itself). False: an exception is set.
@@ -84,6 +94,8 @@ bool enter_queue(PoolCore* core, const Executant* me) {
   }
 }
 
+}  // namespace
+
 bool take_context(Future* future, bool always) {
   const TaskOptions* options = future->options;
   if (options != nullptr && options->context != nullptr) {
@@ -98,6 +110,8 @@ bool take_context(Future* future, bool always) {
   return future->context != nullptr;
 }
 
+namespace {
+
 // Waits on the caller's own time, answering signals. False: an exception is set.
 bool sleep_until(Nanos when) {
   sync::ParkWord never{0};
@@ -107,6 +121,8 @@ bool sleep_until(Nanos when) {
   }
   return true;
 }
+
+}  // namespace
 
 // The serial flavor: the task runs here and now, with everything that it would have elsewhere.
 PyObject* run_in_caller(PoolCore* core, Future* future) {
@@ -142,6 +158,37 @@ PyObject* run_in_caller(PoolCore* core, Future* future) {
   return nullptr;
 }
 
+bool give_to_pool(PoolCore* core, Future* future, bool held) {
+  const auto refused = [&] { return held ? core->gate.load(sync::seq_cst) == Gate::broken : !is_open(core); };
+  if (refused()) {
+    refuse_task(core);
+    return false;
+  }
+  if (core->in_caller) {
+    Py_INCREF(future->object());  // SAFETY: the two that run_in_caller takes over
+    Py_INCREF(future->object());
+    PyObject* ran = run_in_caller(core, future);
+    Py_XDECREF(ran);
+    return ran != nullptr;
+  }
+  if (core->scheduler.live() == 0 && start_worker(core) < 0) {
+    if (core->scheduler.live() == 0) return false;
+    PyErr_Clear();
+  }
+  Py_INCREF(future->object());  // SAFETY: the queue's
+  Executant* me = current_worker();
+  Worker* worker = me != nullptr && me->core == core && me->current != nullptr ? me->worker : nullptr;
+  const int priority = future->options == nullptr ? 0 : future->options->priority;
+  if (core->scheduler.submit(future->link, priority, worker)) start_worker_quietly(core);
+  if (!refused() || !transition_to_running(future)) return true;
+  refuse_task(core);  // it was closed meanwhile, and perhaps nobody is left to run the task
+  release_call(future);
+  settle(future, TaskState::failed, PyErr_GetRaisedException());
+  return true;
+}
+
+namespace {
+
 PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
   PoolCore* core = core_of(object);
   if (core == nullptr) return nullptr;
@@ -159,6 +206,7 @@ PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
   TaskOptions* options = as_pool(object)->options;
   if (options != nullptr) future->options = reinterpret_cast<TaskOptions*>(Py_NewRef(reinterpret_cast<PyObject*>(options)));
   future->pool = core;
+  future->pool_tag = core->tag;
   Executant* me = current_worker();
   if (!fill_call(future, args, static_cast<size_t>(nargs), kwnames) || !take_context(future, core->in_caller) ||
       (core->max_pending != 0 && !core->in_caller && !enter_queue(core, me))) {
@@ -400,11 +448,7 @@ PyObject* live_pools(PyObject* module, PyObject*) {
   {
     sync::LockGuard guard(state->pools_mutex);
     for (PoolCore* core = state->pools; core != nullptr; core = core->next_pool) {
-      // Not one whose last reference is being dropped right now.
-      uint32_t seen = core->references.load(sync::acquire);
-      while (seen > 0 && !core->references.compare_exchange_weak(seen, seen + 1, sync::acq_rel, sync::acquire)) {
-      }
-      if (seen > 0) cores.push_back(core);
+      if (retain_unless_dying(core)) cores.push_back(core);
     }
   }
   Owned list(PyList_New(0));

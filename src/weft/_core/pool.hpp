@@ -31,6 +31,7 @@ struct PoolCore final : Timer::Client {
   State* const state;
   PyObject* const module;  // strong: keeps `state` alive
   const uint32_t generation;
+  const uint16_t tag;  // see Future::pool_tag
   PoolCore* next_pool = nullptr;  // State::pools, guarded by its mutex
   PoolCore* previous_pool = nullptr;
 
@@ -79,6 +80,10 @@ struct PoolCore final : Timer::Client {
 };
 
 void retain(PoolCore*);
+// Not one whose last reference is being dropped right now, as those in State::pools may be. True: retained.
+[[nodiscard]] bool retain_unless_dying(PoolCore*);
+// The pool at this address, retained, if it still is that pool; else null. Attached.
+PoolCore* retain_if_live(State*, const PoolCore* address, uint16_t tag);
 void release(PoolCore*);  // attached
 
 // Who runs tasks on this thread: what execute() needs to know of it.
@@ -100,6 +105,20 @@ void unpark_deferred(Executant&);
 
 // The worker that this thread is, or null. Attached.
 Executant* current_worker();
+
+// The pool of an executor of ours; null with TypeError or RuntimeError set.
+PoolCore* core_of_handle(PyObject* executor, State*);
+bool is_open(PoolCore*);
+// Raises why the pool takes no task; returns null.
+PyObject* refuse_task(PoolCore*);
+// Has the Future run in the context of the caller. False: an exception is set.
+bool take_context(Future*, bool always);
+// Runs a task in this thread; takes both references of the caller's and the queue's over, returns the former. Null: an
+// exception is set, which is the task's own if the Future has settled.
+PyObject* run_in_caller(PoolCore*, Future*);
+// Queues a Future that waited. `held`: the pool is held open for it and takes it though its gate may be shut. False: an
+// exception is set, and the Future is as it was, or has run in here and passes Ctrl-C on.
+[[nodiscard]] bool give_to_pool(PoolCore*, Future*, bool held);
 
 // A counted Future does not wait any more: room for another.
 void leave_queue(Future*);

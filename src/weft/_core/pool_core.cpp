@@ -13,6 +13,8 @@ namespace {
 constexpr Nanos kGrace = 1 * sync::kSecond;
 constexpr Nanos kAskAgain = 200 * sync::kMillisecond;
 
+sync::Atomic<uint32_t> pools_made{0};
+
 // The timer's thread, attached to the interpreter of a pool. A thread state of its own each time: it is rare.
 class TimerAttached {
  public:
@@ -43,7 +45,8 @@ PoolCore::PoolCore(State* owner, PyObject* owner_module, size_t max_workers, siz
     : scheduler(max_workers, cpus),
       state(owner),
       module(Py_NewRef(owner_module)),
-      generation(fork_generation.load(sync::relaxed)) {
+      generation(fork_generation.load(sync::relaxed)),
+      tag(static_cast<uint16_t>(pools_made.fetch_add(1, sync::relaxed))) {
   sync::LockGuard guard(state->pools_mutex);
   next_pool = state->pools;
   if (next_pool != nullptr) next_pool->previous_pool = this;
@@ -70,6 +73,22 @@ PoolCore::~PoolCore() {
 }
 
 void retain(PoolCore* core) { core->references.fetch_add(1, sync::relaxed); }
+
+bool retain_unless_dying(PoolCore* core) {
+  uint32_t seen = core->references.load(sync::acquire);
+  while (seen > 0 && !core->references.compare_exchange_weak(seen, seen + 1, sync::acq_rel, sync::acquire)) {
+  }
+  return seen > 0;
+}
+
+PoolCore* retain_if_live(State* state, const PoolCore* address, uint16_t tag) {
+  if (address == nullptr) return nullptr;
+  sync::LockGuard guard(state->pools_mutex);
+  for (PoolCore* core = state->pools; core != nullptr; core = core->next_pool) {
+    if (core == address && core->tag == tag) return retain_unless_dying(core) ? core : nullptr;
+  }
+  return nullptr;
+}
 
 void release(PoolCore* core) {
   if (core->generation != fork_generation.load(sync::relaxed)) return;  // a forked child: never freed

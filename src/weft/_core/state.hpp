@@ -20,6 +20,7 @@ struct State {
   PyTypeObject* options_type;
   PyTypeObject* entry_type;
   PyTypeObject* drain_type;
+  PyTypeObject* gather_type;
 
   // The stdlib's.
   PyObject* stdlib_future;    // concurrent.futures.Future

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "compose.hpp"
 #include "pool.hpp"
 #include "sync/spin.hpp"
 
@@ -73,7 +74,8 @@ int sleep_until_settled(Future* future, Nanos deadline, Executant* me) {
 }
 
 bool can_help(const Executant& me, const Future* future) {
-  if (me.core != future->pool || me.depth >= kHelpDepth || me.cell->interrupt_posted()) return false;
+  // One that waits for its inputs is not to be run yet, and would be no help.
+  if (me.core != future->pool || (future->word.load(sync::acquire) & word::kWaits) != 0 || me.depth >= kHelpDepth || me.cell->interrupt_posted()) return false;
   const TaskOptions* mine = me.current->options;
   return mine == nullptr || mine->timeout == sync::kForever;
 }
@@ -100,7 +102,8 @@ bool refuse_if_forked(Future* future) {
 }
 
 int wait_until_settled(Future* future, Nanos deadline) {
-  if (refuse_if_forked(future)) return -1;
+  if (refuse_if_forked(future) || !run_deferred(future)) return -1;
+  if (future->settled()) return 0;
   Executant* me = current_worker();
   if (me != nullptr && me->current != nullptr && deadline == sync::kForever && future->state() == TaskState::pending &&
       can_help(*me, future)) {
