@@ -57,21 +57,21 @@ def test_native_code_that_holds_the_gil_cannot_hold_up_the_deadline(run):
     assert "test_it.py::test_sleeps_in_c (deadline 0.5 s)\nTimeout" in dump
 
 
-LATE = "from tests.lateness import check_within\ntook = [3.0, 2.0, 1.0]\n"
+LATE = "from tests.lateness import check_within\ntook = [3e6, 2e6, 1e3]\n"
 
 
 def test_a_test_that_is_late_is_tried_three_times(run):
-    done, _ = run(LATE + "def test_it():\n    check_within(took.pop(0), 1)\n")
+    done, _ = run(LATE + "def test_it():\n    check_within(took.pop(0), 1e3)\n")
     assert done.returncode == 0, done.stdout
-    done, _ = run(LATE + "def test_it():\n    check_within(took.pop(0), 0.5)\n    assert took\n")
+    done, _ = run(LATE + "def test_it():\n    check_within(took.pop(0), 1)\n    assert took\n")
     assert done.returncode == 1
-    assert "took 1.000 s, may take 0.5 s" in done.stdout
+    assert "took 1000.000 s, may take" in done.stdout
 
 
 def test_what_else_goes_wrong_counts_at_once(run):
-    done, _ = run(LATE + "def test_it():\n    assert took.pop() > 1\n")
+    done, _ = run(LATE + "def test_it():\n    assert took.pop() > 1e4\n")
     assert done.returncode == 1
-    assert "assert 1.0 > 1" in done.stdout
+    assert "assert 1000.0 > 10000.0" in done.stdout
 
 
 def test_a_thread_that_outlives_its_test_is_an_error(run):

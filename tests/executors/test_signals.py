@@ -77,6 +77,11 @@ WAITS = {
 CHILD = (
     HEAD
     + r"""
+# Now, and not when first used: a KeyboardInterrupt that hits an import may hit a string in exec() (dataclasses and named
+# tuples are made so), which CPython takes for the end of the program, whoever catches it.
+for name in weft.__all__:
+    getattr(weft, name)
+import asyncio, weft.executors._ending
 for line in sys.stdin:
     hold.clear()
     pool = ThreadPoolExecutor(2)

@@ -55,6 +55,7 @@ struct State {
   // One timer for all pools of this interpreter; lives while a pool uses it.
   std::weak_ptr<Timer> timer;
   Atomic<bool> closing;  // the interpreter is about to end: no new tasks
+  Atomic<uint32_t> waiting;  // threads that wait for a Future, detached; only kept where there is a GIL
 };
 
 // The state of the module that defined this exact type.

@@ -40,6 +40,7 @@ int sleep_until_settled(Future* future, Nanos deadline, Executant* me) {
   State* state = state_of_type(Py_TYPE(future->object()));
   const bool main_thread = PyThread_get_thread_ident() == state->main_thread;
   PyThreadState* thread = PyEval_SaveThread();
+  if (kGil) state->waiting.fetch_add(1, sync::relaxed);
   int outcome = 0;
   if (spin(future)) {
     let_worker_detach(future);
@@ -58,17 +59,16 @@ int sleep_until_settled(Future* future, Nanos deadline, Executant* me) {
       }
       const Nanos until = main_thread || me != nullptr ? std::min(deadline, time + kSlice) : deadline;
       (void)sync::park(future->word, seen | word::kParked, until);
-      if (main_thread) {
+      if (main_thread || (me != nullptr && me->cell->interrupt_posted())) {
+        if (kGil) state->waiting.fetch_sub(1, sync::relaxed);
         PyEval_RestoreThread(thread);
-        if (!future->settled() && PyErr_CheckSignals() < 0) return -1;
+        if (main_thread ? !future->settled() && PyErr_CheckSignals() < 0 : raise_if_interrupted(*me)) return -1;
         thread = PyEval_SaveThread();
-      } else if (me != nullptr && me->cell->interrupt_posted()) {
-        PyEval_RestoreThread(thread);
-        if (raise_if_interrupted(*me)) return -1;
-        thread = PyEval_SaveThread();
+        if (kGil) state->waiting.fetch_add(1, sync::relaxed);
       }
     }
   }
+  if (kGil) state->waiting.fetch_sub(1, sync::relaxed);
   PyEval_RestoreThread(thread);
   return outcome;
 }

@@ -17,6 +17,7 @@ namespace weft::core {
 namespace {
 
 constexpr uint32_t kBreath = 64;
+constexpr int kDetachSpins = 50;  // about a microsecond
 
 thread_local Executant* this_worker = nullptr;
 
@@ -25,8 +26,8 @@ class ThreadRunner final : public Runner {
   explicit ThreadRunner(Executant& executant) : x_(executant) {}
 
   void attach() override {
-    PyEval_RestoreThread(thread_);
-    if (kGil) x_.cell->attached_.store(true, sync::relaxed);
+    let_submitter_detach();
+    attach_now();
   }
 
   void detach() override {
@@ -50,13 +51,26 @@ class ThreadRunner final : public Runner {
     if (fork_generation.load(sync::relaxed) != core->generation) end_forked_child();
     if (++since_breath_ >= kBreath) {
       detach();
-      attach();
+      attach_now();
     }
   }
 
   void want_worker() override { start_worker_quietly(x_.core); }
 
  private:
+  void attach_now() {
+    PyEval_RestoreThread(thread_);
+    if (kGil) x_.cell->attached_.store(true, sync::relaxed);
+  }
+
+  // Whoever submitted the task that ended our idleness still has the GIL, and lets go of it in an instant if the next
+  // thing is to wait for the result; asking for it now would mean to sleep for it.
+  void let_submitter_detach() {
+    if (!kGil) return;
+    const auto& waiting = x_.core->state->waiting;
+    for (int i = 0; i < kDetachSpins && waiting.load(sync::relaxed) == 0; ++i) sync::cpu_relax();
+  }
+
   // Without a GIL an object ends on the thread that made it: others that drop it leave it to that thread, which looks after
   // such objects between two bytecodes. A worker that runs builtin functions executes none, and would keep every result
   // for ever. (Garbage collections wait for the same moment.) Pinned by test_faults.py, "memory does not grow".
