@@ -17,7 +17,8 @@ import weft
 PACKAGE = Path(weft.__file__).parent
 TOP_LEVEL = {
     *("Run", "RuntimeConfig", "set_default_config", "get_default_config", "reset", "capabilities"),
-    *("async_", "Future", "TaskGroup"),
+    *("async_", "Future", "TaskGroup", "when_all", "when_any", "dataflow", "ready_future", "shared_future"),
+    *("init", "shutdown", "is_running"),
     *("Decision", "last_decision", "add_decision_listener", "remove_decision_listener", "observe_decisions"),
     *("executors", "futures", "config", "errors"),
 }

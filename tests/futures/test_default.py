@@ -64,9 +64,11 @@ def test_the_initializer_runs_in_each_worker() -> None:
     assert seen == [7]
 
 
-@pytest.mark.parametrize(("threads", "error"), [(0, ValueError), (-1, ValueError), ("two", TypeError), (1.5, TypeError)])
+@pytest.mark.parametrize(
+    ("threads", "error"), [(0, ValueError), (-1, ValueError), ("two", TypeError), (1.5, TypeError)]
+)
 def test_what_cannot_be(threads: int, error: type[Exception]) -> None:
-    with pytest.raises(error, match="max_workers|threads"):
+    with pytest.raises(error, match="threads"):
         weft.init(threads)
     assert not weft.is_running()
     assert weft.async_(abs, -1).result(PATIENCE) == 1

@@ -257,8 +257,7 @@ PoolCore* pool_for_continuation(Future* source, State* state) {
   return core;
 }
 
-// How often one of the inputs of when_any is swept: for each that is left behind on a Future that is never done, a sweep
-// of this many.
+// In every so many calls of when_any the inputs are swept.
 constexpr uint32_t kSweepEvery = 32;
 thread_local uint32_t races = 0;
 
@@ -288,9 +287,10 @@ PyObject* wait_for(Future* target, PyObject* const* inputs, size_t count) {
     return refuse_task(core);
   }
   join.left.store(static_cast<uint32_t>(count + 1), sync::release);
+  const bool sweep = join.kind == Join::any && ++races % kSweepEvery == 0;
   for (size_t i = 0; i < count && !target->settled(); ++i) {
     Future* input = as_future(inputs[i]);
-    if (join.kind == Join::any && ++races % kSweepEvery == 0) sweep_continuations(input);
+    if (sweep) sweep_continuations(input);
     if (!start_deferred(input) || !add_continuation(input, target)) {
       PyObject* error = PyErr_GetRaisedException();
       if (claim(target)) {

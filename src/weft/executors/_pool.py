@@ -19,23 +19,23 @@ from weft.executors._worker_threads import WorkerThreads
 _MOST_WORKERS = 10_000
 
 
-def checked_max_workers(value: object) -> int:
-    """`max_workers` as a number of workers.
+def checked_max_workers(value: object, name: str = "max_workers") -> int:
+    """A setting as a number of workers.
 
     Raises:
         ValueError: it is zero, negative or absurd (as `weft.errors.InvalidSetting`).
         TypeError: it is not a whole number.
     """
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"max_workers must be a whole number or None, not {value!r}")
+        raise TypeError(f"{name} must be a whole number or None, not {value!r}")
     if value <= 0:
-        raise errors.InvalidSetting(setting="max_workers", value=value, remedy="max_workers must be greater than 0")
+        raise errors.InvalidSetting(setting=name, value=value, remedy=f"{name} must be greater than 0")
     if value > _MOST_WORKERS:
         remedy = (
             f"a machine runs {_MOST_WORKERS} at most, and more workers than tasks that wait for something at the same "
             f"time bring nothing"
         )
-        raise errors.InvalidSetting(setting="max_workers", value=value, remedy=remedy)
+        raise errors.InvalidSetting(setting=name, value=value, remedy=remedy)
     return value
 
 

@@ -1,8 +1,8 @@
 """The default thread pool: `init`, `shutdown`, `is_running`; and `async_`, which gives it one task.
 
-Made on first use, with the defaults of `ThreadPoolExecutor`, or by `init` with settings of the program's; a forked child
-makes its own, with the same settings. `shutdown` and `weft.reset()` end it; the next use makes another. At the end of the
-interpreter it ends like any pool.
+Made on first use, with the defaults of `ThreadPoolExecutor`, or by `init` with settings of the program's; a forked
+child makes its own, with the same settings. `shutdown` and `weft.reset()` end it; the next use makes another. At the
+end of the interpreter it ends like any pool.
 
 Any thread may call anything; the lock guards the pool and its settings.
 Pinned by tests/futures/test_default.py.
@@ -66,17 +66,13 @@ def _make(settings: _Settings | None) -> ThreadPoolExecutor:
                     "call weft.shutdown() first, or make a ThreadPoolExecutor of your own"
                 )
             return _pool
-        if settings is not None:
-            _settings = settings
-        _deferred = _read_mode()
-        _pool = ThreadPoolExecutor(
-            _settings.threads,
-            "weft",
-            _settings.initializer,
-            _settings.initargs,
-            max_pending=_settings.max_pending,
+        deferred = _read_mode()
+        wanted = _settings if settings is None else settings
+        pool = ThreadPoolExecutor(
+            wanted.threads, "weft", wanted.initializer, wanted.initargs, max_pending=wanted.max_pending
         )
-        return _pool
+        _pool, _settings, _deferred = pool, wanted, deferred
+        return pool
 
 
 def _read_mode() -> bool:
@@ -116,6 +112,10 @@ def init(
         True
         >>> weft.shutdown()
     """
+    if threads is not None:
+        from weft.executors._pool import checked_max_workers
+
+        checked_max_workers(threads, "threads")
     _make(_Settings(threads, initializer, tuple(initargs), max_pending))
 
 
@@ -170,9 +170,9 @@ def is_running() -> bool:
 def async_[**P, T](fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> _core.Future[T]:
     """Run `fn(*args, **kwargs)` on the default thread pool, never on the caller.
 
-    With ``WEFT_ASYNC_MODE=deferred`` in the environment when the pool is made it waits until somebody wants it: the first `result` or
-    `exception` runs it there, on that thread, which makes a program easier to debug; whatever else asks for its end
-    (`then`, `await`, a callback, `concurrent.futures.wait`) starts it on the pool.
+    With ``WEFT_ASYNC_MODE=deferred`` in the environment when the pool is made it waits until somebody wants it: the
+    first `result` or `exception` runs it there, on that thread, which makes a program easier to debug; whatever else
+    asks for its end (`then`, `await`, a callback, `concurrent.futures.wait`) starts it on the pool.
 
     Args:
         fn: the function.
