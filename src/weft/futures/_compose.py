@@ -19,6 +19,8 @@ from typing import Any, cast
 from weft import _core
 from weft.futures._default import default_executor
 
+_Future = _core.Future
+
 type _Input = concurrent.futures.Future[Any]
 
 _WHAT_TO_PASS = "pass futures of weft, concurrent.futures or asyncio, one by one or in a list"
@@ -72,7 +74,7 @@ def _inputs(function: str, futures: tuple[Any, ...]) -> tuple[list[_core.Future[
         futures = tuple(futures[0])
     inputs: list[_core.Future[Any]] = []
     for position, value in enumerate(futures):
-        one = _as_input(value)
+        one = value if type(value) is _Future else _as_input(value)
         if one is None:
             raise TypeError(f"{function}(): argument {position} is not a future but {value!r}; {_WHAT_TO_PASS}")
         inputs.append(one)
@@ -159,9 +161,16 @@ def dataflow[T](fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> _core.Fut
     if not callable(fn):
         raise TypeError(f"dataflow(): fn must be callable, not {fn!r}; the inputs come after it")
     inputs: list[_core.Future[Any]] = []
-    taken = [_take_argument(value, inputs) for value in args]
-    named = {name: _take_argument(value, inputs) for name, value in kwargs.items()}
-    return _core.dataflow(default_executor(), inputs, fn, *taken, **named)
+    taken: list[Any] = []
+    for value in args:
+        if type(value) is _Future:  # the usual case, without a call
+            inputs.append(value)
+            taken.append(value)
+        else:
+            taken.append(_take_argument(value, inputs))
+    if kwargs:
+        kwargs = {name: _take_argument(value, inputs) for name, value in kwargs.items()}
+    return _core.dataflow(default_executor(), inputs, fn, *taken, **kwargs)
 
 
 def _take_argument(value: Any, inputs: list[_core.Future[Any]]) -> Any:
