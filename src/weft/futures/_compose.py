@@ -90,8 +90,8 @@ def _as_iterable(value: object) -> Iterable[Any] | None:
 def when_all(*futures: Any) -> _core.Future[tuple[Any, ...]]:
     """A future of the results of all of these, in their order.
 
-    The first that fails or is cancelled decides: the future ends as that one did, without waiting for the others, which go
-    on. Cancelling it cancels none of them.
+    The first that fails or is cancelled decides: the future ends as that one did, without waiting for the others, which
+    go on. Cancelling it cancels none of them.
 
     Args:
         *futures: Futures of weft, `concurrent.futures` or asyncio; or one iterable of such. None at all gives `()`.
