@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "pool.hpp"
+#include "trace.hpp"
 
 namespace weft::core {
 
@@ -168,7 +169,10 @@ void future_dealloc(PyObject* object) {
   future_clear(object);
   Py_CLEAR(self->options);
   if (self->counted) release(self->pool);
-  delete self->extras.load(sync::relaxed);
+  if (Extras* extras = self->extras.load(sync::relaxed); extras != nullptr) {
+    Py_XDECREF(extras->trace_name);
+    delete extras;
+  }
   PyObject_GC_Del(object);
   Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
   Py_TRASHCAN_END;
@@ -263,6 +267,7 @@ int transition_to_settled(Future* self, TaskState from, TaskState to, PyObject* 
     if (self->word.compare_exchange_weak(seen, word::with(seen, to) & ~word::kParked, sync::seq_cst, sync::acquire)) break;
   }
   if (self->counted && from == TaskState::pending) leave_queue(self);
+  if (self->traced && from == TaskState::pending) trace_unrun(self, trace::Outcome::cancelled, state);
   if ((seen & word::kParked) != 0) {
     // Not after callbacks, which may take their time.
     unpark_waiters(self->word, !locked && self->callbacks.load(sync::acquire) == nullptr);
