@@ -45,10 +45,16 @@ class File : public Sink {
     if (text_.size() >= kBatch) flush();
   }
 
+  // The worker's name, as JSON. Events come thread by thread, so the last one asked for is mostly asked for again.
+  const std::string& worker(const Pool&, int32_t index);
+
   std::string text_;
 
  private:
   int descriptor_;
+  const Pool* last_pool_ = nullptr;
+  int32_t last_index_ = 0;
+  std::string last_worker_;
 };
 
 // One object a line. `epoch` is what to add to the monotonic clock to get the time since 1970.

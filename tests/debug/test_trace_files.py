@@ -139,7 +139,7 @@ def test_a_chrome_trace_can_be_read_while_it_grows(tmp_path: Path, ended: Callab
 def test_a_path_that_cannot_be_written(tmp_path: Path, name: str, error: type[OSError]) -> None:
     with pytest.raises(error) as caught:
         debug.enable_tracing(tmp_path / name)
-    assert caught.value.filename == tmp_path / name
+    assert caught.value.filename == str(tmp_path / name)
     assert debug.disable_tracing() is None
 
 
