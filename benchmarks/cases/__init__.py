@@ -6,6 +6,8 @@ from benchmarks.case import Case
 from benchmarks.cases import asyncio_tasks, cpu, growth, maps, memory, startup, tasks, tracing
 
 CASES: dict[str, Case] = {
-    case.name: case for area in (tasks, maps, memory, asyncio_tasks, startup, tracing, cpu, growth) for case in area.CASES
+    case.name: case
+    for area in (tasks, maps, memory, asyncio_tasks, startup, tracing, cpu, growth)
+    for case in area.CASES
 }
 """By name, in the order of the table."""

@@ -49,7 +49,9 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_exit_with_tracing_on(path: Path) -> None:
-    run_child(HEAD + "with ThreadPoolExecutor(2) as pool: list(pool.map(nothing, range(100), chunksize=1))", str(path)).check_sound()
+    run_child(
+        HEAD + "with ThreadPoolExecutor(2) as pool: list(pool.map(nothing, range(100), chunksize=1))", str(path)
+    ).check_sound()
     assert len(events_of(path)) == 100
 
 
@@ -86,7 +88,10 @@ waiting = pool.submit(nothing)
         WEFT_EXIT_GRACE="0.1",
     )
     ended.check_sound()
-    assert [(event["name"], event["state"]) for event in events_of(path)] == [("nothing", "done"), ("spin", "interrupted")]
+    assert [(event["name"], event["state"]) for event in events_of(path)] == [
+        ("nothing", "done"),
+        ("spin", "interrupted"),
+    ]
 
 
 def test_ctrl_c(path: Path) -> None:
@@ -95,14 +100,14 @@ def test_ctrl_c(path: Path) -> None:
         + """
 pool = ThreadPoolExecutor(1)
 pool.submit(nothing).result()
-pool.submit(signal.raise_signal, signal.SIGINT)
+pool.submit(os.kill, os.getpid(), signal.SIGINT)
 threading.Event().wait(20)
 """,
         str(path),
     )
     ended.check_sound(-signal.SIGINT)
     assert "KeyboardInterrupt" in ended.errors
-    assert [event["name"] for event in events_of(path)] == ["nothing", "raise_signal"]
+    assert [event["name"] for event in events_of(path)] == ["nothing", "kill"]
 
 
 def test_sys_exit_in_the_middle(path: Path) -> None:
@@ -137,7 +142,10 @@ for future in [pool.submit(nothing) for _ in range(1000)]: future.result()
 
 
 def test_killed_at_any_moment(path: Path) -> None:
-    program = HEAD + "pool = ThreadPoolExecutor(2)\nwhile True:\n    for _ in pool.map(nothing, range(1000), chunksize=1): pass\n"
+    program = (
+        HEAD
+        + "pool = ThreadPoolExecutor(2)\nwhile True:\n    for _ in pool.map(nothing, range(1000), chunksize=1): pass\n"
+    )
     with start_child(program, str(path)) as process:
         wait_until(lambda: path.exists() and path.stat().st_size > 300_000, "something is written")
         process.kill()

@@ -27,7 +27,11 @@ def nothing(*_: object) -> None:
 def some_work() -> None:
     """Tasks of several kinds, on two pools, one within another, and one that never runs."""
     gate = threading.Event()
-    with ThreadPoolExecutor(2, thread_name_prefix='a "pool"') as pool, ThreadPoolExecutor(1) as other, SerialExecutor() as serial:
+    with (
+        ThreadPoolExecutor(2, thread_name_prefix='a "pool"') as pool,
+        ThreadPoolExecutor(1) as other,
+        SerialExecutor() as serial,
+    ):
         held = other.submit(gate.wait, PATIENCE)
         wait_until(held.running, "the task runs")
         assert other.options(name="never").submit(nothing).cancel()
@@ -66,7 +70,11 @@ def test_json_lines(tmp_path: Path, ended: Callable[[], Trace], name: str) -> No
             assert began - 2e-3 <= line["start"] <= time.time() + 2e-3
     names = {line["name"] for line in lines}
     assert names == {"Event.wait", "never", "naïve \n\\udc80", "nothing", "some_work.<locals>.<lambda>"}
-    assert {line["worker"] for line in lines if line["pool"] == 'a "pool"'} <= {'a "pool"_0', 'a "pool"_1', 'a "pool"_2'}
+    assert {line["worker"] for line in lines if line["pool"] == 'a "pool"'} <= {
+        'a "pool"_0',
+        'a "pool"_1',
+        'a "pool"_2',
+    }
 
 
 def test_a_file_that_is_there_is_overwritten(tmp_path: Path, ended: Callable[[], Trace]) -> None:

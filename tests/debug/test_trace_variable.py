@@ -29,7 +29,9 @@ def names(path: Path) -> list[str]:
 
 
 def test_without_it_nothing_is_loaded() -> None:
-    run_child(HEAD.replace("from weft import debug", "") + "work('a'); assert 'weft.debug' not in sys.modules").check_sound()
+    run_child(
+        HEAD.replace("from weft import debug", "") + "work('a'); assert 'weft.debug' not in sys.modules"
+    ).check_sound()
 
 
 def test_on_at_the_first_pool(tmp_path: Path) -> None:
@@ -101,7 +103,9 @@ work("parent again")
 @pytest.mark.skipif(sys.version_info < (3, 14), reason="concurrent.interpreters comes with Python 3.14")
 def test_interpreters_have_files_of_their_own(tmp_path: Path) -> None:
     program = HEAD + f"work('outside')\nfrom concurrent import interpreters\ninside = {HEAD!r} + 'work(\"inside\")'\n"
-    program += "first = interpreters.create(); first.exec(inside)\nsecond = interpreters.create(); second.exec(inside)\n"
+    program += (
+        "first = interpreters.create(); first.exec(inside)\nsecond = interpreters.create(); second.exec(inside)\n"
+    )
     program += "first.close()\nsecond.close()"
     run_child(program, WEFT_TRACE_PATH=str(tmp_path / "trace")).check_sound()
     assert sorted(names(path) for path in tmp_path.iterdir()) == [["inside"], ["inside"], ["outside"]]

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import itertools
 import sys
 import threading
 import time
@@ -344,7 +345,7 @@ def test_a_hundred_thousand_tasks_on_four_workers(ended: Callable[[], Trace]) ->
         by_worker[event.worker].append((event.start, event.start + event.duration))
     for spans in by_worker.values():
         spans.sort()
-        for (_, end), (start, _) in zip(spans, spans[1:]):
+        for (_, end), (start, _) in itertools.pairwise(spans):
             assert start >= end - 2e-6
 
 

@@ -1,8 +1,8 @@
 """Tracing: on, off, and what it has seen.
 
-The core does the work: each thread writes its events into a buffer of its own, and one native thread, which needs neither
-the GIL nor any Python object, drains them into the file about ten times a second (native/trace/PROTOCOL.md). Here it is
-only decided what is written where, and nothing is called per task.
+The core does the work: each thread writes its events into a buffer of its own, and one native thread, which needs
+neither the GIL nor any Python object, drains them into the file about ten times a second (native/trace/PROTOCOL.md).
+Here it is only decided what is written where, and nothing is called per task.
 
 Ends with `disable_tracing`, at the latest at the interpreter's end, after the pools have ended. A crash loses what the
 last tenth of a second brought; the lines that are written are whole. In a forked child tracing is off, and the file
@@ -41,10 +41,10 @@ class TraceEvent(NamedTuple):
         flavor: the kind of worker: "threads" or "serial".
         start: when it began, in seconds since 1970, as `time.time()` has it; None if it did not run.
         duration: how long it ran, in seconds; None if it did not run.
-        state: what became of it: "done"; "failed"; "cancelled", before it began; "timeout", stopped because its time was
-            up; "retried", failed and to be tried again (each try is an event); "interrupted"; "abandoned", its time was
-            up, and its thread is stuck in a call that cannot be interrupted.
-        queued: seconds from `submit` to its start, or to its end if it did not run. After a retry: since the try before.
+        state: what became of it: "done"; "failed"; "cancelled", before it began; "timeout", stopped because its time
+            was up; "retried", failed and to be tried again (each try is an event); "interrupted"; "abandoned", its time
+            was up, and its thread is stuck in a call that cannot be interrupted.
+        queued: seconds from `submit` to its start, or to its end if it did not run. After a retry: since the last try.
         pool: the pool's name.
         thread: the system's id of the thread that ran it, as `threading.get_native_id()` has it; None if none did.
 
@@ -118,12 +118,10 @@ def enable_tracing(path: str | os.PathLike[str] | None = None) -> None:
         >>> debug.disable_tracing().written
         0
     """
-    if path is None:
-        file = None
-    elif isinstance(path, str | os.PathLike):
-        file = Path(path)
-    else:
-        raise TypeError(f"path must be a str, a path or None, not {path!r}; an open file cannot be traced to")
+    try:
+        file = None if path is None else Path(path)
+    except TypeError:
+        raise TypeError(f"path must be a str, a path or None, not {path!r}; an open file will not do") from None
     with _lock:
         refuse_if_enabled()
         descriptor = -1 if file is None else _trace_file.open_alone(file)

@@ -1,8 +1,8 @@
 """`WEFT_TRACE_PATH`: tracing for a program that knows nothing of it.
 
-Turned on when a process makes its first pool, once. `{pid}` in the path stands for the process id; without it, a process
-that finds the file being written by another takes a name with its process id in it. So children that inherit the
-variable, forked or not, have files of their own.
+Turned on when a process makes its first pool, once. `{pid}` in the path stands for the process id; without it, a
+process that finds the file being written by another takes a name with its process id in it. So children that inherit
+the variable, forked or not, have files of their own.
 
 What is wrong with the path is a warning on logger "weft": a program does not fail because it is being watched.
 Pinned by tests/debug/test_trace_variable.py.
