@@ -80,6 +80,20 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class Added:
+    """At most so much more than the second side, in the unit's base: what a thing costs on top."""
+
+    most: float
+    words: str
+
+    def __call__(self, samples: Samples, *, more_is_better: bool) -> Verdict:
+        ours, without = samples.values()
+        found = ratios(samples, more_is_better=more_is_better)
+        added = median(a - b for a, b in zip(ours, without, strict=True))
+        return _verdict(found, f"≤ {self.words} more", added <= self.most)
+
+
+@dataclass(frozen=True)
 class Flat:
     """A series whose figure must not get worse along its axis, up to a factor for noise.
 

@@ -12,7 +12,7 @@ from benchmarks import callgrind
 from benchmarks.case import Unit
 from benchmarks.cases import CASES
 from benchmarks.figures import figure
-from benchmarks.judge import Flat, Limit, Ratio
+from benchmarks.judge import Added, Flat, Limit, Ratio
 
 ROOT = Path(__file__).parents[1]
 
@@ -56,6 +56,15 @@ def test_callgrind_counts_more_than_nothing() -> None:
     assert callgrind.instructions_per_task(CASES["submit"], "weft", 200) > 0
 
 
+@pytest.mark.invariant(8)
+@pytest.mark.deadline(600)
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+def test_being_traced_costs_little() -> None:
+    """In instructions, which are the same on a busy machine; those of the thread that writes the file are among them."""
+    on, off = (callgrind.instructions_per_task(CASES["tracing"], side, 1000) for side in CASES["tracing"].sides)
+    assert on - off < 3_000
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_has_sides_to_compare(name: str) -> None:
     case = CASES[name]
@@ -74,6 +83,12 @@ def test_a_limit_looks_at_our_figure_alone() -> None:
     samples = {"weft": [3.0, 1.0, 2.0], "stdlib": [9.0, 9.0, 9.0]}
     assert Limit(2.0, "2 s")(samples, more_is_better=False).met is True
     assert Limit(1.9, "1.9 s")(samples, more_is_better=False).met is False
+
+
+def test_what_comes_on_top_is_a_difference() -> None:
+    samples = {"with": [3.0, 5.0, 4.0], "without": [2.0, 2.5, 3.0]}
+    assert Added(1.0, "1 s")(samples, more_is_better=False).met is True
+    assert Added(0.9, "0.9 s")(samples, more_is_better=False).met is False
 
 
 def test_a_series_that_only_improves_is_flat() -> None:

@@ -88,6 +88,11 @@ class RunCell {
   sync::Atomic<bool> attached_{false};
   // Which thread this is, in the embedder's terms; constant while tasks run.
   sync::Atomic<unsigned long> thread_id_{0};
+  // The same in the system's terms, and the worker's index (negative: no worker's thread); constant while tasks run.
+  sync::Atomic<uint64_t> native_id_{0};
+  sync::Atomic<int32_t> worker_{-1};
+  // When the task in here began, or before that. Only to be looked at.
+  sync::Atomic<sync::Nanos> began_{0};
 
  private:
   static constexpr uintptr_t kLocked = 1;

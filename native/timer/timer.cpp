@@ -2,10 +2,7 @@
 
 #include <algorithm>
 
-#if defined(__unix__) || defined(__APPLE__)
-#include <csignal>
-#include <pthread.h>
-#endif
+#include "sync/signals.hpp"
 
 namespace weft {
 
@@ -19,31 +16,6 @@ void name_this_thread() {
   pthread_setname_np("weft-timer");
 #endif
 }
-
-// Signals are for the threads that know what to do with them: a thread inherits the mask of the one that makes it. Those
-// that speak of a fault of the thread itself stay, for whoever reports crashes.
-class SignalsBlocked {
- public:
-#if defined(__unix__) || defined(__APPLE__)
-  SignalsBlocked() {
-    sigset_t most;
-    sigfillset(&most);
-    for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&most, fault);
-    pthread_sigmask(SIG_SETMASK, &most, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-#else
-  SignalsBlocked() {}
-  ~SignalsBlocked() {}
-
- public:
-#endif
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-};
 
 }  // namespace
 
@@ -73,7 +45,7 @@ void Timer::call_by(Client& client, sync::Nanos when) {
     sync::LockGuard guard(mutex_);
     if (when >= client.due_) return;
     if (!thread_.joinable()) {
-      SignalsBlocked blocked;
+      sync::SignalsBlocked blocked;
       thread_ = std::thread([this] { loop(); });
     }
     // Only now: if the thread could not be made, the next call_by tries again. Not before the present: a client that is

@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import config, errors, executors, futures
+    from weft import config, debug, errors, executors, futures
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -58,6 +58,7 @@ __all__ = [
     "capabilities",
     "config",
     "dataflow",
+    "debug",
     "errors",
     "executors",
     "futures",
@@ -100,7 +101,7 @@ _HOMES = {
     "when_all": "weft.futures",
     "when_any": "weft.futures",
 }
-_SUBMODULES = frozenset({"config", "errors", "executors", "futures"})
+_SUBMODULES = frozenset({"config", "debug", "errors", "executors", "futures"})
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "pool.hpp"
+#include "trace.hpp"
 
 namespace weft::core {
 
@@ -135,6 +136,10 @@ void pass_on(Future* target, Future* input) {
   // The call may hold the last reference to the input.
   const TaskState state = input->state();
   PyObject* outcome = state == TaskState::failed ? Py_NewRef(input->outcome) : nullptr;
+  if (target->traced) {
+    const auto unrun = outcome == nullptr ? trace::Outcome::cancelled : trace::Outcome::failed;
+    trace_unrun(target, unrun, state_of_type(Py_TYPE(target->object())));
+  }
   release_call(target);
   settle(target, state, outcome, Callbacks::in_turn);
 }
@@ -286,6 +291,7 @@ PyObject* wait_for(Future* target, PyObject* const* inputs, size_t count) {
     Py_DECREF(target->object());
     return refuse_task(core);
   }
+  if (core != nullptr) trace_submitted(target, core);
   join.left.store(static_cast<uint32_t>(count + 1), sync::release);
   const bool sweep = join.kind == Join::any && ++races % kSweepEvery == 0;
   for (size_t i = 0; i < count && !target->settled(); ++i) {
@@ -442,6 +448,7 @@ PyObject* deferred(PyObject* module, PyObject* const* args, Py_ssize_t nargs, Py
     return give_up(target);
   }
   target->extras.load(sync::acquire)->join.sure = true;
+  trace_submitted(target, core);
   track(target);
   return target->object();
 }

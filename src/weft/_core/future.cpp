@@ -6,6 +6,7 @@
 
 #include "compose.hpp"
 #include "pool.hpp"
+#include "trace.hpp"
 
 namespace weft::core {
 
@@ -170,8 +171,11 @@ void future_dealloc(PyObject* object) {
   future_clear(object);
   Py_CLEAR(self->options);
   if (self->counted) release(self->pool);
-  leave_join(self->extras.load(sync::relaxed));
-  delete self->extras.load(sync::relaxed);
+  if (Extras* extras = self->extras.load(sync::relaxed); extras != nullptr) {
+    leave_join(extras);
+    Py_XDECREF(extras->trace_name);
+    delete extras;
+  }
   PyObject_GC_Del(object);
   Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
   Py_TRASHCAN_END;
@@ -383,6 +387,7 @@ int transition_to_settled(Future* self, TaskState from, TaskState to, PyObject* 
     if (self->word.compare_exchange_weak(seen, word::with(seen, to) & ~word::kParked, sync::seq_cst, sync::acquire)) break;
   }
   if (self->counted && from == TaskState::pending) leave_queue(self);
+  if (self->traced && from == TaskState::pending) trace_unrun(self, trace::Outcome::cancelled, state);
   if ((seen & word::kParked) != 0) {
     // Not after callbacks, which may take their time.
     unpark_waiters(self->word, !locked && self->callbacks.load(sync::acquire) == nullptr);

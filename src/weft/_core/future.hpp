@@ -71,6 +71,12 @@ struct Extras {
   Atomic<Nanos> started{0};              // when the run began that is to time out
   uint32_t attempts = 0;                 // retries so far; its runner only
   Join join;
+  // Of a traced task (trace.cpp). Set before it is queued; from then on its runner's, but for reading.
+  uint32_t trace_session = 0;
+  uint32_t trace_pool = 0;
+  PyObject* trace_name = nullptr;        // strong: a str
+  Nanos submitted = 0;
+  Atomic<Nanos> began{0};
 };
 
 inline constexpr size_t kInlineArgs = 3;
@@ -97,6 +103,7 @@ struct Future {
   bool counted;         // its pool has a max_pending: it keeps the pool, and counts in it as long as it waits
   Atomic<bool> waits;   // still to be counted down
   uint16_t pool_tag;    // with `pool`: an address may come back, both hardly ever do
+  bool traced;          // see trace.hpp; constant once it is queued
   Call call;
   PyObject* outcome;                   // strong: the result, or the exception
   Atomic<CallbackNode*> callbacks;

@@ -15,6 +15,7 @@
 #include "fork.hpp"
 #include "introspection.hpp"
 #include "pool.hpp"
+#include "trace.hpp"
 
 namespace weft::core {
 
@@ -103,7 +104,7 @@ int module_exec(PyObject* module) {
   if (!import_stdlib(state) || !intern_strings(state) || !make_no_op(state) || !make_types(module, state)) {
     return -1;
   }
-  for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions}) {
+  for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
   try {
@@ -129,7 +130,7 @@ int for_each_reference(State* state, Visit&& visit) {
        {&state->stdlib_future, &state->cancelled_error, &state->condition_type, &state->word_pending, &state->word_running,
         &state->word_cancelled, &state->word_finished, &state->errors, &state->str_acquire, &state->str_release,
         &state->str_notify_all, &state->str_add_result, &state->str_add_exception, &state->str_add_cancelled,
-        &state->str_qualname, &state->str_unnamed, &state->no_op}) {
+        &state->str_qualname, &state->str_unnamed, &state->no_op, &state->chunk_runners[0], &state->chunk_runners[1]}) {
     if (int stop = visit(object)) return stop;
   }
   return 0;
@@ -152,6 +153,7 @@ int module_clear(PyObject* module) {
 void module_free(void* module) {
   auto* object = static_cast<PyObject*>(module);
   module_clear(object);
+  end_trace(state_of(object));
   state_of(object)->~State();
 }
 

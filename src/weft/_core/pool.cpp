@@ -3,6 +3,7 @@
 // An instance is a handle: a pool, and the options that it adds to each task. options() makes further handles.
 
 #include "pool.hpp"
+#include "trace.hpp"
 
 #include <algorithm>
 
@@ -128,6 +129,9 @@ bool sleep_until(Nanos when) {
 PyObject* run_in_caller(PoolCore* core, Future* future) {
   RunCell* cell = RunCell::obtain();
   cell->thread_id_.store(PyThread_get_thread_ident(), sync::relaxed);
+  cell->worker_.store(-1, sync::relaxed);
+  cell->native_id_.store(0, sync::relaxed);
+  cell->began_.store(sync::now(), sync::relaxed);
   core->add_cell(cell);
   if (!is_open(core)) {  // after add_cell: whoever closes the pool then stops the timer, if no cell is there
     core->remove_cell(cell);
@@ -214,6 +218,7 @@ PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
     Py_DECREF(future->object());
     return nullptr;
   }
+  trace_submitted(future, core);
   if (core->in_caller) return run_in_caller(core, future);
   if (core->max_pending != 0) {
     retain(core);
@@ -444,15 +449,8 @@ PyObject* pool_options(PyObject* object, PyObject*) {
 // live_pools(): a handle for each pool whose workers may still run.
 PyObject* live_pools(PyObject* module, PyObject*) {
   auto* state = static_cast<State*>(PyModule_GetState(module));
-  std::vector<PoolCore*> cores;
-  {
-    sync::LockGuard guard(state->pools_mutex);
-    for (PoolCore* core = state->pools; core != nullptr; core = core->next_pool) {
-      if (retain_unless_dying(core)) cores.push_back(core);
-    }
-  }
   Owned list(PyList_New(0));
-  for (PoolCore* core : cores) {
+  for (PoolCore* core : live_cores(state)) {
     PyObject* handle = list ? state->pool_type->tp_alloc(state->pool_type, 0) : nullptr;
     if (handle != nullptr) {
       bind(as_pool(handle), core);

@@ -51,6 +51,7 @@ struct PoolCore final : Timer::Client {
   Atomic<uint64_t> finished{0};              // tasks that ran, counted in batches
   Atomic<uint32_t> abandoned{0};             // threads stuck in C whose task was settled without them
   sync::ParkWord queue_length{0};            // tasks that wait; only kept where max_pending is set
+  Atomic<uint64_t> trace_pool{0};            // the trace that knows of it << 32 | its number there
 
   // --- timer: deadlines of running tasks, retries that wait ---
   sync::Nanos on_time(sync::Nanos now) override;
@@ -61,6 +62,7 @@ struct PoolCore final : Timer::Client {
   void add_cell(RunCell*);
   void remove_cell(RunCell*);
   size_t in_use_by_callers();  // cells of tasks that run in their submitter now
+  std::vector<RunCell*> caller_cells();
 
  private:
   struct Delayed {
@@ -85,6 +87,7 @@ void retain(PoolCore*);
 // The pool at this address, retained, if it still is that pool; else null. Attached.
 PoolCore* retain_if_live(State*, const PoolCore* address, uint16_t tag);
 void release(PoolCore*);  // attached
+std::vector<PoolCore*> live_cores(State*);  // those whose workers may still run, each retained
 
 // Who runs tasks on this thread: what execute() needs to know of it.
 struct Executant {

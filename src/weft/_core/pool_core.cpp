@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "pool.hpp"
+#include "trace.hpp"
 
 namespace weft::core {
 
@@ -97,6 +98,15 @@ void release(PoolCore* core) {
   delete core;
 }
 
+std::vector<PoolCore*> live_cores(State* state) {
+  std::vector<PoolCore*> cores;
+  sync::LockGuard guard(state->pools_mutex);
+  for (PoolCore* core = state->pools; core != nullptr; core = core->next_pool) {
+    if (retain_unless_dying(core)) cores.push_back(core);
+  }
+  return cores;
+}
+
 // ---- timer --------------------------------------------------------------------------------------------------------
 
 void PoolCore::arm(Nanos when) {
@@ -162,20 +172,18 @@ void PoolCore::remove_cell(RunCell* cell) {
   std::erase(cells_, cell);
 }
 
-size_t PoolCore::in_use_by_callers() {
+size_t PoolCore::in_use_by_callers() { return caller_cells().size(); }
+
+std::vector<RunCell*> PoolCore::caller_cells() {
   sync::LockGuard guard(timer_mutex_);
-  return cells_.size();
+  return cells_;
 }
 
 Nanos PoolCore::on_time(Nanos now) {
   armed_.store(sync::kForever, sync::seq_cst);
   if (state->closing && scheduler.phase() == Scheduler::Phase::stopping) return sync::kForever;
   Nanos next = submit_delayed(now);
-  std::vector<RunCell*> cells;
-  {
-    sync::LockGuard guard(timer_mutex_);
-    cells = cells_;
-  }
+  std::vector<RunCell*> cells = caller_cells();
   scheduler.for_each_worker([&](Worker& worker) { cells.push_back(&worker.cell()); });
   for (RunCell* cell : cells) {
     const Nanos deadline = cell->deadline_.load(sync::seq_cst);
@@ -244,6 +252,7 @@ Nanos PoolCore::expire(RunCell& cell, Nanos now) {
   abandoned.fetch_add(1, sync::acq_rel);
   const bool stand_in = !in_caller && scheduler.begin_blocked();
   cell.unlock_taken();
+  if (future->traced) trace_abandoned(future, cell, state);
   Owned name(task_name(future->options, callable.get(), state));
   settle(future, TaskState::failed, make_timeout_error(future, name.get(), state, nullptr, true));
   Py_DECREF(future->object());
@@ -273,6 +282,7 @@ void settle_queued(PoolCore* core, PyObject* error) {
       settled = transition_to_settled(future, TaskState::pending, TaskState::cancelled, nullptr);
     } else if ((settled = transition_to_running(future) ? 1 : 0) == 1) {
       release_call(future);
+      if (future->traced) trace_unrun(future, trace::Outcome::failed, core->state);
       settle(future, TaskState::failed, Py_NewRef(error));
     }
     if (settled < 0) PyErr_WriteUnraisable(future->object());

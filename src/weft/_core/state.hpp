@@ -9,6 +9,10 @@
 #include "sync/mutex.hpp"
 #include "timer/timer.hpp"
 
+namespace weft::trace {
+class Recorder;
+}
+
 namespace weft::core {
 
 struct PoolCore;
@@ -54,6 +58,12 @@ struct State {
   sync::Mutex pools_mutex;
   // One timer for all pools of this interpreter; lives while a pool uses it.
   std::weak_ptr<Timer> timer;
+  // Tracing, see trace.hpp: the number of the trace that is on, 0 while it is off; and its recorder, guarded by the mutex.
+  Atomic<uint32_t> trace_session;
+  sync::Mutex trace_mutex;
+  std::shared_ptr<trace::Recorder> recorder;
+  PyObject* chunk_runners[2];  // tasks of these functions are named after their first argument; null: none
+
   Atomic<bool> closing;  // the interpreter is about to end: no new tasks
   Atomic<uint32_t> waiting;  // threads that wait for a Future, detached; only kept where there is a GIL
 };

@@ -18,6 +18,8 @@ namespace {
 
 constexpr uint32_t kBreath = 64;
 constexpr int kDetachSpins = 50;  // about a microsecond
+constexpr uint32_t kWindow = 64;
+constexpr Nanos kLongTask = 20 * sync::kMicrosecond;
 
 thread_local Executant* this_worker = nullptr;
 
@@ -42,6 +44,7 @@ class ThreadRunner final : public Runner {
     Future* future = future_of(task);
     PoolCore* core = x_.core;
     unpark_deferred(x_);
+    if (clocked_ || ++runs_ % kWindow == 0) read_clock();
     if (core->cancel_queued.load(sync::relaxed)) {
       cancel(future);
     } else if (execute(x_, future)) {
@@ -82,6 +85,16 @@ class ThreadRunner final : public Runner {
     Py_XDECREF(done);
   }
 
+  // When the task that runs has begun, for weft.debug.dump(): read for each task only where tasks take long, compared with
+  // that; else once for so many. Then it is a bound, and tasks are so short that it is a good one.
+  void read_clock() {
+    const Nanos now = sync::now();
+    x_.cell->began_.store(now, sync::relaxed);
+    if (clocked_ && ++runs_ % kWindow != 0) return;
+    clocked_ = now - window_began_ > kWindow * kLongTask;
+    window_began_ = now;
+  }
+
   void report() {
     since_breath_ = 0;
     if (finished_ != 0) x_.core->finished.fetch_add(std::exchange(finished_, 0), sync::relaxed);
@@ -104,6 +117,9 @@ class ThreadRunner final : public Runner {
   Executant& x_;
   PyThreadState* thread_ = nullptr;
   uint32_t since_breath_ = 0;
+  uint32_t runs_ = 0;
+  bool clocked_ = true;
+  Nanos window_began_ = sync::now();
   uint64_t finished_ = 0;
 };
 
@@ -156,6 +172,8 @@ PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
     core->scheduler.cancel_reservation(*worker);
   } else {
     worker->cell().thread_id_.store(PyThread_get_thread_ident(), sync::relaxed);
+    worker->cell().native_id_.store(PyThread_get_thread_native_id(), sync::relaxed);
+    worker->cell().worker_.store(static_cast<int32_t>(worker->index()), sync::relaxed);
     this_worker = &executant;
     ThreadRunner runner(executant);
     runner.detach();

@@ -85,6 +85,12 @@ def _make_parser() -> argparse.ArgumentParser:
         choices=FLAVORS,
         help="only this flavor beside the plain loop; may be given several times",
     )
+    demo.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="write what ran on weft's own workers: for Perfetto if it ends in .json, else as JSON lines",
+    )
     demo.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
     return parser
 
@@ -106,6 +112,7 @@ def _run(options: argparse.Namespace) -> int:
         workers=options.workers,
         flavors=frozenset(options.flavor or FLAVORS),
         show_progress=not options.no_progress,
+        trace=options.trace,
     )
 
 

@@ -69,6 +69,10 @@ def _not_the_end(error: BaseException) -> BaseException:
     return instead
 
 
+for _runner in (_run_chunk, _run_one):  # in traces, the tasks bear the name of what they run
+    _core.name_by_first_argument(_runner)
+
+
 class _Map:
     """One call of map: what is left of its input, and its chunks under way."""
 

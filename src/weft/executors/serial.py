@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 
 from weft.executors._pool import PoolExecutor
+from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
 
 
@@ -25,4 +26,5 @@ class SerialExecutor(PoolExecutor, concurrent.futures.Executor):
     def __init__(self) -> None:
         self._max_workers = 1
         self._workers = WorkerThreads()
+        trace_if_asked()
         self._open(1, 1, "SerialExecutor", self._workers, None, (), 0, True)

@@ -20,6 +20,7 @@ from weft import _core
 from weft._capabilities import usable_cpus
 from weft.executors._options import checked_string
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
+from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
 
 
@@ -80,6 +81,7 @@ class ThreadPoolExecutor(PoolExecutor, concurrent.futures.ThreadPoolExecutor):
         self._max_workers = workers
         self._thread_name_prefix = thread_name_prefix or f"ThreadPoolExecutor-{ThreadPoolExecutor._counter()}"
         self._workers = WorkerThreads()
+        trace_if_asked()
         self._open(
             workers,
             cpus,

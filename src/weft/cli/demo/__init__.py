@@ -20,6 +20,7 @@ from weft.cli.demo.progress import Progress, make_progress
 from weft.cli.demo.report import write_report
 from weft.cli.demo.source_tree import SourceTree, find_tree, read_all
 from weft.cli.demo.table import count, format_table, megabytes, seconds, times
+from weft.cli.demo.trace import TraceParts, trace_parts
 from weft.cli.demo.trial import Failure, Job, Trial
 
 SHOWN_PROBLEMS = 10
@@ -30,7 +31,13 @@ USAGE = 2
 
 
 def run_demo(
-    path: Path | None, *, output: Path, workers: int | None, flavors: frozenset[str], show_progress: bool
+    path: Path | None,
+    *,
+    output: Path,
+    workers: int | None,
+    flavors: frozenset[str],
+    show_progress: bool,
+    trace: Path | None = None,
 ) -> int:
     """Runs the demo and prints what it found.
 
@@ -40,9 +47,10 @@ def run_demo(
         workers: How many, on each flavor; None for as many as there are CPUs to use.
         flavors: The flavors to run beside the plain loop.
         show_progress: Whether to show progress on standard error.
+        trace: Where a trace of what ran on weft's own workers goes; None for no trace.
 
     Returns:
-        The exit status: 0; 1 if a contender failed or results differ; 2 if `path` or `output` can't be used.
+        The exit status: 0; 1 if a contender failed or results differ; 2 if `path`, `output` or `trace` can't be used.
     """
     # A file name need not be text, and a terminal need not know all of it.
     if hasattr(sys.stdout, "reconfigure"):
@@ -54,7 +62,9 @@ def run_demo(
     if not tree.paths:
         print(f"{path}: no Python files there, so there is nothing to measure")
         return OK
-    if problem := _prepare_output(output):
+    if problem := _prepare_output(output, "--output"):
+        return _refuse(problem)
+    if trace is not None and (problem := _prepare_output(trace, "--trace")):
         return _refuse(problem)
 
     machine = this_machine()
@@ -65,23 +75,30 @@ def run_demo(
         f"{count(workers, 'worker')} on Python {machine.python} ({machine.build})",
         flush=True,
     )
-    with make_progress(show=show_progress) as progress:
-        outcomes = [
-            Outcome(contender, _run_contender(contender, tree, workers, progress))
-            for contender in available_contenders(flavors)
-        ]
+    with trace_parts(trace) as parts:
+        with make_progress(show=show_progress) as progress:
+            outcomes = [
+                Outcome(contender, _run_contender(contender, tree, workers, progress, parts))
+                for contender in available_contenders(flavors)
+            ]
+        traced = parts.write() if parts is not None else 0
     findings = Findings(tree, size, workers, machine, tuple(outcomes))
     if findings.trials:
         write_report(findings, output)  # before anything is printed: `weft demo | head` ends at the first line
     _print_findings(findings)
     if findings.trials:
         print(f"\nThe page with charts: {output}")
+    if trace is not None:
+        print(f"The trace, of {count(traced, 'task')} on weft's own workers: {trace}")
     return FAILED if findings.failures or findings.differences() else OK
 
 
-def _run_contender(contender: Contender, tree: SourceTree, workers: int, progress: Progress) -> Trial | Failure:
+def _run_contender(
+    contender: Contender, tree: SourceTree, workers: int, progress: Progress, parts: TraceParts | None
+) -> Trial | Failure:
     progress.begin(contender.name, len(tree.paths))
-    trial = measure(Job(contender.name, workers, tree.paths), progress.update)
+    part = parts.part_for(contender.name) if parts is not None and contender.by == "weft" else None
+    trial = measure(Job(contender.name, workers, tree.paths, part), progress.update)
     if isinstance(trial, Trial):
         progress.update(len(trial.results))
         progress.finish(seconds(trial.wall))
@@ -145,10 +162,10 @@ def results_table(findings: Findings) -> str:
     return format_table(header, rows, ["left", "right", "right", "right", "right", "right", "left"])
 
 
-def _prepare_output(output: Path) -> str | None:
-    """Makes the page's folder; says what is wrong with it before a minute's work, not after."""
+def _prepare_output(output: Path, option: str) -> str | None:
+    """Makes a file's folder; says what is wrong with it before a minute's work, not after."""
     if output.is_dir():
-        return f"{output}: is a folder; --output wants a file"
+        return f"{output}: is a folder; {option} wants a file"
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output.parent):

@@ -23,7 +23,7 @@ import traceback
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from weft import Decision, observe_decisions
+from weft import Decision, debug, observe_decisions
 from weft.cli.demo.contenders import contender_named
 from weft.cli.demo.source_metrics import FileMetrics, measure_file
 from weft.cli.demo.timeline import Span, Timed
@@ -39,6 +39,7 @@ class Job:
     contender: str
     workers: int
     paths: tuple[str, ...]
+    trace: str | None = None  # where to write a trace of weft's workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,14 @@ class Failure:
     details: str
 
 
+_timed = Timed(measure_file)
+
+
+def measure_and_time(path: str) -> tuple[FileMetrics, Span]:
+    """The task of all contenders: a function with a name, for the trace."""
+    return _timed(path)
+
+
 def run_trial(job: Job, messages: BinaryIO) -> Trial:
     """Runs the job and measures it, reporting progress on the way."""
     contender = contender_named(job.contender)
@@ -75,7 +84,7 @@ def run_trial(job: Job, messages: BinaryIO) -> Trial:
     with observe_decisions() as decisions:
         used, origin = CpuTime.now(), time.perf_counter()
         next_report = origin
-        outcomes = contender.map(Timed(measure_file), job.paths, job.workers)
+        outcomes = contender.map(measure_and_time, job.paths, job.workers)
         for _ in job.paths:
             result, span = next(outcomes)
             results.append(result)
@@ -132,7 +141,10 @@ def main() -> None:
     threading.Thread(target=end_with_parent, name="demo lifeline", daemon=True).start()
     outcome: Trial | Failure
     try:
+        if job.trace is not None:
+            debug.enable_tracing(job.trace)
         outcome = run_trial(job, messages)
+        debug.disable_tracing()
     except BaseException as error:
         reason = traceback.format_exception_only(error)[-1].strip()
         outcome = Failure(reason, traceback.format_exc())
