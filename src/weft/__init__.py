@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import config, errors, executors, futures
+    from weft import aio, config, errors, executors, futures
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from weft._reset import reset
     from weft._run import Run
+    from weft.aio import to_thread
     from weft.config import (
         RuntimeConfig,
         get_default_config,
@@ -42,6 +43,7 @@ __all__ = [
     "RuntimeConfig",
     "TaskGroup",
     "add_decision_listener",
+    "aio",
     "async_",
     "capabilities",
     "config",
@@ -54,6 +56,7 @@ __all__ = [
     "remove_decision_listener",
     "reset",
     "set_default_config",
+    "to_thread",
 ]
 
 _HOMES = {
@@ -71,8 +74,9 @@ _HOMES = {
     "remove_decision_listener": "weft._decisions",
     "reset": "weft._reset",
     "set_default_config": "weft.config",
+    "to_thread": "weft.aio",
 }
-_SUBMODULES = frozenset({"config", "errors", "executors", "futures"})
+_SUBMODULES = frozenset({"aio", "config", "errors", "executors", "futures"})
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

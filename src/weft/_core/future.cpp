@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "awaiter.hpp"
 #include "pool.hpp"
 
 namespace weft::core {
@@ -242,6 +243,25 @@ void run_callbacks(Future* self, State* state) {
 
 }  // namespace
 
+int add_callback(Future* self, PyObject* callable) {
+  CallbackNode* newest = self->callbacks.load(sync::acquire);
+  // Settled comes a moment before closed: who has seen the result must not find its callback left to the worker.
+  if (newest == kClosedCallbacks || self->settled()) return 0;
+  auto* node = static_cast<CallbackNode*>(PyMem_Malloc(sizeof(CallbackNode)));
+  if (node == nullptr) {
+    PyErr_NoMemory();
+    return -1;
+  }
+  node->callable = Py_NewRef(callable);
+  while (newest != kClosedCallbacks) {
+    node->next = newest;
+    if (self->callbacks.compare_exchange_weak(newest, node, sync::acq_rel, sync::acquire)) return 1;
+  }
+  Py_DECREF(node->callable);
+  PyMem_Free(node);
+  return 0;
+}
+
 int transition_to_settled(Future* self, TaskState from, TaskState to, PyObject* outcome) {
   State* state = state_of_type(Py_TYPE(self->object()));
   // Before publishing: afterwards other threads may hold the last references.
@@ -367,20 +387,9 @@ PyObject* future_done(PyObject* object, PyObject*) { return PyBool_FromLong(as_f
 
 PyObject* future_add_done_callback(PyObject* object, PyObject* callable) {
   Future* self = as_future(object);
-  CallbackNode* newest = self->callbacks.load(sync::acquire);
-  // Settled comes a moment before closed: who has seen the result must not find its callback left to the worker.
-  if (newest != kClosedCallbacks && !self->settled()) {
-    auto* node = static_cast<CallbackNode*>(PyMem_Malloc(sizeof(CallbackNode)));
-    if (node == nullptr) return PyErr_NoMemory();
-    node->callable = Py_NewRef(callable);
-    while (newest != kClosedCallbacks) {
-      node->next = newest;
-      if (self->callbacks.compare_exchange_weak(newest, node, sync::acq_rel, sync::acquire)) Py_RETURN_NONE;
-    }
-    Py_DECREF(node->callable);
-    PyMem_Free(node);
-  }
-  call_callback(self, callable, state_of_type(Py_TYPE(object)));
+  const int added = add_callback(self, callable);
+  if (added < 0) return nullptr;
+  if (added == 0) call_callback(self, callable, state_of_type(Py_TYPE(object)));
   Py_RETURN_NONE;
 }
 
@@ -424,11 +433,8 @@ PyObject* future_get_snapshot(PyObject* object, PyObject*) {
                        state == TaskState::failed ? self->outcome : Py_None);
 }
 
-// Through asyncio's own bridge, which cancels the task when the awaiting is cancelled.
 PyObject* future_await(PyObject* object) {
-  Owned asyncio(PyImport_ImportModule("asyncio"));
-  Owned wrapped(asyncio ? PyObject_CallMethod(asyncio.get(), "wrap_future", "O", object) : nullptr);
-  return wrapped ? PyObject_CallMethod(wrapped.get(), "__await__", nullptr) : nullptr;
+  return await_source(object, SourceKind::future, state_of_type(Py_TYPE(object)));
 }
 
 PyObject* future_repr(PyObject* object) {

@@ -81,6 +81,7 @@ struct Future {
   uint32_t generation;  // fork_generation when made
   bool counted;         // its pool has a max_pending: it keeps the pool, and counts in it as long as it waits
   Atomic<bool> waits;   // still to be counted down
+  Atomic<uint16_t> awaiters;  // tasks of event loops that await it, see awaiter.hpp; meaningless once it is settled
   Call call;
   PyObject* outcome;                   // strong: the result, or the exception
   Atomic<CallbackNode*> callbacks;
@@ -116,6 +117,9 @@ void transition_to_pending(Future*);
 [[nodiscard]] int transition_to_settled(Future*, TaskState from, TaskState to, PyObject* outcome);
 // The runner's form: it cannot fail, since a task that has run must settle.
 void settle(Future*, TaskState to, PyObject* outcome);
+// Has `callable` called when the Future is done. 1: it will be; 0: it is done, nothing has been added; -1: an exception
+// is set.
+int add_callback(Future*, PyObject* callable);
 
 // In future_stdlib.cpp: what the stdlib's own functions expect of a Future.
 extern PyGetSetDef stdlib_getset[];

@@ -9,10 +9,13 @@
 
 #include <pybind11/pybind11.h>
 
+#include "awaiter.hpp"
 #include "chunk.hpp"
 #include "drain.hpp"
 #include "fork.hpp"
+#include "inbox.hpp"
 #include "introspection.hpp"
+#include "mailbox.hpp"
 #include "pool.hpp"
 
 namespace weft::core {
@@ -63,6 +66,23 @@ bool import_stdlib(State* state) {
          (state->word_finished = take(base.get(), "FINISHED")) != nullptr;
 }
 
+// What awaiting says to event loops, see inbox.cpp and awaiter.cpp.
+bool intern_loop_strings(State* state) {
+  return (state->str_result = PyUnicode_InternFromString("result")) != nullptr &&
+         (state->str_exception = PyUnicode_InternFromString("exception")) != nullptr &&
+         (state->str_done = PyUnicode_InternFromString("done")) != nullptr &&
+         (state->str_cancel = PyUnicode_InternFromString("cancel")) != nullptr &&
+         (state->str_cancelled = PyUnicode_InternFromString("cancelled")) != nullptr &&
+         (state->str_add_done_callback = PyUnicode_InternFromString("add_done_callback")) != nullptr &&
+         (state->str_call_soon = PyUnicode_InternFromString("call_soon")) != nullptr &&
+         (state->str_call_soon_threadsafe = PyUnicode_InternFromString("call_soon_threadsafe")) != nullptr &&
+         (state->str_run_sync_soon = PyUnicode_InternFromString("run_sync_soon")) != nullptr &&
+         (state->str_weft_inbox = PyUnicode_InternFromString("_weft_inbox")) != nullptr &&
+         (state->str_asyncio_events = PyUnicode_InternFromString("asyncio.events")) != nullptr &&
+         (state->str_trio = PyUnicode_InternFromString("trio")) != nullptr &&
+         (state->kwnames_context = Py_BuildValue("(s)", "context")) != nullptr;
+}
+
 bool intern_strings(State* state) {
   return (state->str_acquire = PyUnicode_InternFromString("acquire")) != nullptr &&
          (state->str_release = PyUnicode_InternFromString("release")) != nullptr &&
@@ -71,7 +91,7 @@ bool intern_strings(State* state) {
          (state->str_add_exception = PyUnicode_InternFromString("add_exception")) != nullptr &&
          (state->str_add_cancelled = PyUnicode_InternFromString("add_cancelled")) != nullptr &&
          (state->str_qualname = PyUnicode_InternFromString("__qualname__")) != nullptr &&
-         (state->str_unnamed = PyUnicode_InternFromString("(unnamed)")) != nullptr;
+         (state->str_unnamed = PyUnicode_InternFromString("(unnamed)")) != nullptr && intern_loop_strings(state);
 }
 
 bool make_no_op(State* state) {
@@ -91,7 +111,10 @@ bool make_types(PyObject* module, State* state) {
          (state->pool_type = make_type(module, &pool_spec, nullptr)) != nullptr &&
          (state->options_type = make_type(module, &options_spec, nullptr)) != nullptr &&
          (state->entry_type = make_type(module, &entry_spec, nullptr)) != nullptr &&
-         (state->drain_type = make_type(module, &drain_spec, nullptr)) != nullptr;
+         (state->drain_type = make_type(module, &drain_spec, nullptr)) != nullptr &&
+         (state->awaiter_type = make_type(module, &awaiter_spec, nullptr)) != nullptr &&
+         (state->inbox_type = make_type(module, &inbox_spec, nullptr)) != nullptr &&
+         (state->mailbox_type = make_type(module, &mailbox_spec, nullptr)) != nullptr;
 }
 
 int module_exec(PyObject* module) {
@@ -102,6 +125,7 @@ int module_exec(PyObject* module) {
     return -1;
   }
   if (PyModule_AddFunctions(module, pool_functions) < 0 || PyModule_AddFunctions(module, chunk_functions) < 0) return -1;
+  if (PyModule_AddFunctions(module, await_functions) < 0) return -1;
   try {
     pybind11::detail::ensure_internals();
     bind_introspection(module);
@@ -118,20 +142,24 @@ int module_exec(PyObject* module) {
 template <class Visit>
 int for_each_reference(State* state, Visit&& visit) {
   for (PyTypeObject** type : {&state->future_type, &state->pool_type, &state->options_type, &state->entry_type,
-                              &state->drain_type}) {
+                              &state->drain_type, &state->awaiter_type, &state->inbox_type, &state->mailbox_type}) {
     if (int stop = visit(reinterpret_cast<PyObject**>(type))) return stop;
   }
   for (PyObject** object :
        {&state->stdlib_future, &state->cancelled_error, &state->condition_type, &state->word_pending, &state->word_running,
         &state->word_cancelled, &state->word_finished, &state->errors, &state->str_acquire, &state->str_release,
         &state->str_notify_all, &state->str_add_result, &state->str_add_exception, &state->str_add_cancelled,
-        &state->str_qualname, &state->str_unnamed, &state->no_op}) {
+        &state->str_qualname, &state->str_unnamed, &state->no_op, &state->str_result, &state->str_exception,
+        &state->str_done, &state->str_cancel, &state->str_cancelled, &state->str_add_done_callback, &state->str_call_soon,
+        &state->str_call_soon_threadsafe, &state->str_run_sync_soon, &state->str_weft_inbox, &state->str_asyncio_events,
+        &state->str_trio, &state->kwnames_context}) {
     if (int stop = visit(object)) return stop;
   }
   return 0;
 }
 
 int module_traverse(PyObject* module, visitproc visit, void* arg) {
+  Py_VISIT(state_of(module)->get_running_loop.load(sync::relaxed));
   return for_each_reference(state_of(module), [&](PyObject** object) {
     Py_VISIT(*object);
     return 0;
@@ -139,6 +167,7 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
 }
 
 int module_clear(PyObject* module) {
+  Py_XDECREF(state_of(module)->get_running_loop.exchange(nullptr, sync::acq_rel));
   return for_each_reference(state_of(module), [](PyObject** object) {
     Py_CLEAR(*object);
     return 0;
