@@ -21,6 +21,7 @@ TOP_LEVEL = {
     *("init", "shutdown", "is_running"),
     *("Decision", "last_decision", "add_decision_listener", "remove_decision_listener", "observe_decisions"),
     *("executors", "futures", "config", "errors", "debug"),
+    *("aio", "to_thread"),
 }
 # The command, which is no library, and `python -m weft`.
 NOT_FOR_IMPORT = {"weft.cli", "weft.__main__"}
@@ -129,7 +130,7 @@ def test_import_weft_loads_nothing_else() -> None:
 
 
 HEAVY = {"asyncio", "multiprocessing", "subprocess", "socket", "ssl", "email", "http", "importlib.metadata", "typing"}
-EXTRAS = {"cloudpickle", "anyio", "rich", "dask", "distributed", "ray", "daft", "pyspark", "modal", "graphviz", "numpy"}
+EXTRAS = {"cloudpickle", "anyio", "rich", "dask", "distributed", "ray", "daft", "pyspark", "modal", "graphviz", "numpy", "trio", "joblib"}
 
 
 @pytest.mark.invariant(10)

@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import config, debug, errors, executors, futures
+    from weft import aio, config, debug, errors, executors, futures
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
     from weft._reset import reset
     from weft._run import Run
+    from weft.aio import to_thread
     from weft.config import (
         RuntimeConfig,
         get_default_config,
@@ -54,6 +55,7 @@ __all__ = [
     "RuntimeConfig",
     "TaskGroup",
     "add_decision_listener",
+    "aio",
     "async_",
     "capabilities",
     "config",
@@ -73,6 +75,7 @@ __all__ = [
     "set_default_config",
     "shared_future",
     "shutdown",
+    "to_thread",
     "when_all",
     "when_any",
 ]
@@ -98,10 +101,11 @@ _HOMES = {
     "set_default_config": "weft.config",
     "shared_future": "weft.futures",
     "shutdown": "weft.futures",
+    "to_thread": "weft.aio",
     "when_all": "weft.futures",
     "when_any": "weft.futures",
 }
-_SUBMODULES = frozenset({"config", "debug", "errors", "executors", "futures"})
+_SUBMODULES = frozenset({"aio", "config", "debug", "errors", "executors", "futures"})
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

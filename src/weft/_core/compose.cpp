@@ -297,7 +297,7 @@ PyObject* wait_for(Future* target, PyObject* const* inputs, size_t count) {
   for (size_t i = 0; i < count && !target->settled(); ++i) {
     Future* input = as_future(inputs[i]);
     if (sweep) sweep_continuations(input);
-    if (!start_deferred(input) || !add_continuation(input, target)) {
+    if (!add_continuation(input, target)) {
       PyObject* error = PyErr_GetRaisedException();
       if (claim(target)) {
         fail(target, error);

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "awaiter.hpp"
 #include "compose.hpp"
 #include "pool.hpp"
 #include "trace.hpp"
@@ -295,8 +296,10 @@ void run_callbacks(Future* self, State* state, Callbacks when) {
   this_cascade = outer;
 }
 
-// 1: it will be called; 0: the Future has settled; -1: an exception is set.
-int push_callback(Future* self, PyObject* callable) {
+}  // namespace
+
+int add_callback(Future* self, PyObject* callable) {
+  if (!start_deferred(self)) return -1;
   CallbackNode* newest = self->callbacks.load(sync::acquire);
   // Settled comes a moment before closed: who has seen the result must not find its callback left to the worker.
   if (newest == kClosedCallbacks || self->settled()) return 0;
@@ -314,8 +317,6 @@ int push_callback(Future* self, PyObject* callable) {
   PyMem_Free(node);
   return 0;
 }
-
-}  // namespace
 
 void sweep_continuations(Future* self) {
   // One at a time: two who put nodes back would mix up their order.
@@ -361,7 +362,7 @@ Cascade* pause_cascade() { return std::exchange(this_cascade, nullptr); }
 void resume_cascade(Cascade* cascade) { this_cascade = cascade; }
 
 bool add_continuation(Future* self, Future* target) {
-  const int pushed = push_callback(self, target->object());
+  const int pushed = add_callback(self, target->object());
   if (pushed == 0) input_settled(target, self);
   return pushed >= 0;
 }
@@ -498,8 +499,7 @@ PyObject* future_add_done_callback(PyObject* object, PyObject* callable) {
     PyErr_SetString(PyExc_TypeError, "add_done_callback(): fn must be callable, not a Future; see then() and when_all()");
     return nullptr;
   }
-  if (!start_deferred(self)) return nullptr;
-  const int pushed = push_callback(self, callable);
+  const int pushed = add_callback(self, callable);
   if (pushed < 0) return nullptr;
   if (pushed == 0) call_callback(self, callable, state);
   Py_RETURN_NONE;
@@ -545,11 +545,8 @@ PyObject* future_get_snapshot(PyObject* object, PyObject*) {
                        state == TaskState::failed ? self->outcome : Py_None);
 }
 
-// Through asyncio's own bridge, which cancels the task when the awaiting is cancelled.
 PyObject* future_await(PyObject* object) {
-  Owned asyncio(PyImport_ImportModule("asyncio"));
-  Owned wrapped(asyncio ? PyObject_CallMethod(asyncio.get(), "wrap_future", "O", object) : nullptr);
-  return wrapped ? PyObject_CallMethod(wrapped.get(), "__await__", nullptr) : nullptr;
+  return await_source(object, SourceKind::future, state_of_type(Py_TYPE(object)));
 }
 
 PyObject* future_repr(PyObject* object) {

@@ -104,6 +104,7 @@ struct Future {
   Atomic<bool> waits;   // still to be counted down
   uint16_t pool_tag;    // with `pool`: an address may come back, both hardly ever do
   bool traced;          // see trace.hpp; constant once it is queued
+  Atomic<uint16_t> awaiters;  // tasks of event loops that await it, see awaiter.hpp; meaningless once it is settled
   Call call;
   PyObject* outcome;                   // strong: the result, or the exception
   Atomic<CallbackNode*> callbacks;
@@ -153,6 +154,9 @@ void settle(Future*, TaskState to, PyObject* outcome, Callbacks when = Callbacks
 struct Cascade;
 Cascade* pause_cascade();
 void resume_cascade(Cascade*);
+// Has `callable` called when the Future is done. 1: it will be; 0: it is done, nothing has been added; -1: an exception
+// is set.
+int add_callback(Future*, PyObject* callable);
 
 // In future_stdlib.cpp: what the stdlib's own functions expect of a Future.
 extern PyGetSetDef stdlib_getset[];

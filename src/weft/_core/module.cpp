@@ -9,11 +9,14 @@
 
 #include <pybind11/pybind11.h>
 
+#include "awaiter.hpp"
 #include "chunk.hpp"
 #include "compose.hpp"
 #include "drain.hpp"
 #include "fork.hpp"
+#include "inbox.hpp"
 #include "introspection.hpp"
+#include "mailbox.hpp"
 #include "pool.hpp"
 #include "trace.hpp"
 
@@ -65,6 +68,23 @@ bool import_stdlib(State* state) {
          (state->word_finished = take(base.get(), "FINISHED")) != nullptr;
 }
 
+// What awaiting says to event loops, see inbox.cpp and awaiter.cpp.
+bool intern_loop_strings(State* state) {
+  return (state->str_result = PyUnicode_InternFromString("result")) != nullptr &&
+         (state->str_exception = PyUnicode_InternFromString("exception")) != nullptr &&
+         (state->str_done = PyUnicode_InternFromString("done")) != nullptr &&
+         (state->str_cancel = PyUnicode_InternFromString("cancel")) != nullptr &&
+         (state->str_cancelled = PyUnicode_InternFromString("cancelled")) != nullptr &&
+         (state->str_add_done_callback = PyUnicode_InternFromString("add_done_callback")) != nullptr &&
+         (state->str_call_soon = PyUnicode_InternFromString("call_soon")) != nullptr &&
+         (state->str_call_soon_threadsafe = PyUnicode_InternFromString("call_soon_threadsafe")) != nullptr &&
+         (state->str_run_sync_soon = PyUnicode_InternFromString("run_sync_soon")) != nullptr &&
+         (state->str_weft_inbox = PyUnicode_InternFromString("_weft_inbox")) != nullptr &&
+         (state->str_asyncio_events = PyUnicode_InternFromString("asyncio.events")) != nullptr &&
+         (state->str_trio = PyUnicode_InternFromString("trio")) != nullptr &&
+         (state->kwnames_context = Py_BuildValue("(s)", "context")) != nullptr;
+}
+
 bool intern_strings(State* state) {
   return (state->str_acquire = PyUnicode_InternFromString("acquire")) != nullptr &&
          (state->str_release = PyUnicode_InternFromString("release")) != nullptr &&
@@ -73,7 +93,7 @@ bool intern_strings(State* state) {
          (state->str_add_exception = PyUnicode_InternFromString("add_exception")) != nullptr &&
          (state->str_add_cancelled = PyUnicode_InternFromString("add_cancelled")) != nullptr &&
          (state->str_qualname = PyUnicode_InternFromString("__qualname__")) != nullptr &&
-         (state->str_unnamed = PyUnicode_InternFromString("(unnamed)")) != nullptr;
+         (state->str_unnamed = PyUnicode_InternFromString("(unnamed)")) != nullptr && intern_loop_strings(state);
 }
 
 bool make_no_op(State* state) {
@@ -94,7 +114,10 @@ bool make_types(PyObject* module, State* state) {
          (state->options_type = make_type(module, &options_spec, nullptr)) != nullptr &&
          (state->entry_type = make_type(module, &entry_spec, nullptr)) != nullptr &&
          (state->drain_type = make_type(module, &drain_spec, nullptr)) != nullptr &&
-         (state->gather_type = make_type(module, &gather_spec, nullptr)) != nullptr;
+         (state->gather_type = make_type(module, &gather_spec, nullptr)) != nullptr &&
+         (state->awaiter_type = make_type(module, &awaiter_spec, nullptr)) != nullptr &&
+         (state->inbox_type = make_type(module, &inbox_spec, nullptr)) != nullptr &&
+         (state->mailbox_type = make_type(module, &mailbox_spec, nullptr)) != nullptr;
 }
 
 int module_exec(PyObject* module) {
@@ -104,7 +127,8 @@ int module_exec(PyObject* module) {
   if (!import_stdlib(state) || !intern_strings(state) || !make_no_op(state) || !make_types(module, state)) {
     return -1;
   }
-  for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions}) {
+  for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions,
+                                 await_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
   try {
@@ -123,20 +147,25 @@ int module_exec(PyObject* module) {
 template <class Visit>
 int for_each_reference(State* state, Visit&& visit) {
   for (PyTypeObject** type : {&state->future_type, &state->pool_type, &state->options_type, &state->entry_type,
-                              &state->drain_type, &state->gather_type}) {
+                              &state->drain_type, &state->gather_type, &state->awaiter_type, &state->inbox_type,
+                              &state->mailbox_type}) {
     if (int stop = visit(reinterpret_cast<PyObject**>(type))) return stop;
   }
   for (PyObject** object :
        {&state->stdlib_future, &state->cancelled_error, &state->condition_type, &state->word_pending, &state->word_running,
         &state->word_cancelled, &state->word_finished, &state->errors, &state->str_acquire, &state->str_release,
         &state->str_notify_all, &state->str_add_result, &state->str_add_exception, &state->str_add_cancelled,
-        &state->str_qualname, &state->str_unnamed, &state->no_op, &state->chunk_runners[0], &state->chunk_runners[1]}) {
+        &state->str_qualname, &state->str_unnamed, &state->no_op, &state->str_result, &state->str_exception,
+        &state->str_done, &state->str_cancel, &state->str_cancelled, &state->str_add_done_callback, &state->str_call_soon,
+        &state->str_call_soon_threadsafe, &state->str_run_sync_soon, &state->str_weft_inbox, &state->str_asyncio_events,
+        &state->str_trio, &state->kwnames_context, &state->chunk_runners[0], &state->chunk_runners[1]}) {
     if (int stop = visit(object)) return stop;
   }
   return 0;
 }
 
 int module_traverse(PyObject* module, visitproc visit, void* arg) {
+  Py_VISIT(state_of(module)->get_running_loop.load(sync::relaxed));
   return for_each_reference(state_of(module), [&](PyObject** object) {
     Py_VISIT(*object);
     return 0;
@@ -144,6 +173,7 @@ int module_traverse(PyObject* module, visitproc visit, void* arg) {
 }
 
 int module_clear(PyObject* module) {
+  Py_XDECREF(state_of(module)->get_running_loop.exchange(nullptr, sync::acq_rel));
   return for_each_reference(state_of(module), [](PyObject** object) {
     Py_CLEAR(*object);
     return 0;

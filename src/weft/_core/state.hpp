@@ -25,6 +25,9 @@ struct State {
   PyTypeObject* entry_type;
   PyTypeObject* drain_type;
   PyTypeObject* gather_type;
+  PyTypeObject* awaiter_type;
+  PyTypeObject* inbox_type;
+  PyTypeObject* mailbox_type;
 
   // The stdlib's.
   PyObject* stdlib_future;    // concurrent.futures.Future
@@ -34,6 +37,9 @@ struct State {
   PyObject* word_running;
   PyObject* word_cancelled;
   PyObject* word_finished;
+
+  // asyncio's function, fetched when first needed, and only where asyncio is imported.
+  Atomic<PyObject*> get_running_loop;
 
   // weft.errors, imported when first needed.
   PyObject* errors;
@@ -47,6 +53,19 @@ struct State {
   PyObject* str_add_cancelled;
   PyObject* str_qualname;
   PyObject* str_unnamed;
+  PyObject* str_result;
+  PyObject* str_exception;
+  PyObject* str_done;
+  PyObject* str_cancel;
+  PyObject* str_cancelled;
+  PyObject* str_add_done_callback;
+  PyObject* str_call_soon;
+  PyObject* str_call_soon_threadsafe;
+  PyObject* str_run_sync_soon;
+  PyObject* str_weft_inbox;
+  PyObject* str_asyncio_events;
+  PyObject* str_trio;
+  PyObject* kwnames_context;  // ("context",)
 
   PyObject* no_op;  // a Python function that does nothing, see ThreadRunner::catch_up
 

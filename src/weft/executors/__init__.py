@@ -10,14 +10,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from weft.executors._joblib import register_joblib
     from weft.executors.serial import SerialExecutor
     from weft.executors.threads import ThreadPoolExecutor
 
-__all__ = ["SerialExecutor", "ThreadPoolExecutor"]
+__all__ = ["SerialExecutor", "ThreadPoolExecutor", "register_joblib"]
 
 _HOMES = {
     "SerialExecutor": "weft.executors.serial",
     "ThreadPoolExecutor": "weft.executors.threads",
+    "register_joblib": "weft.executors._joblib",
 }
 
 
