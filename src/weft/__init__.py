@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import config, errors, executors, futures
+    from weft import config, errors, execution, executors, futures, parallel
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -46,11 +46,13 @@ __all__ = [
     "capabilities",
     "config",
     "errors",
+    "execution",
     "executors",
     "futures",
     "get_default_config",
     "last_decision",
     "observe_decisions",
+    "parallel",
     "remove_decision_listener",
     "reset",
     "set_default_config",
@@ -72,7 +74,7 @@ _HOMES = {
     "reset": "weft._reset",
     "set_default_config": "weft.config",
 }
-_SUBMODULES = frozenset({"config", "errors", "executors", "futures"})
+_SUBMODULES = frozenset({"config", "errors", "execution", "executors", "futures", "parallel"})
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:
