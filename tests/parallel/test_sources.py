@@ -31,6 +31,7 @@ from weft.parallel import (
     transform,
     transform_reduce,
 )
+from weft.parallel._feeds import Seat, Sizes, Stream
 
 
 def counted(read: list[int], items: Any) -> Iterator[int]:
@@ -105,26 +106,22 @@ def test_an_iterator_is_read_by_the_calling_thread_alone(chunks: Any, four: Thre
     assert readers == {threading.get_ident()}
 
 
-def test_elements_that_are_slow_to_come_are_not_kept_waiting(two: ThreadPoolExecutor) -> None:
-    """The source gives its next element when the last one has been worked on: nothing waits for a full chunk."""
-    worked_on = threading.Semaphore(0)
-
+def test_elements_that_are_slow_to_come_are_not_kept_until_a_chunk_is_full() -> None:
     def some() -> Iterator[int]:
-        yield from range(20_000)  # fast at first, so that chunks grow
-        for item in range(3):
+        yield from range(3000)
+        for item in range(3000, 3005):
+            threading.Event().wait(0.004)  # longer than a chunk is to take
             yield item
-            while not worked_on.acquire(timeout=0.003):
-                if not behind:
-                    break
 
-    behind = True
-    gate = threading.Event()
-
-    def body(item: int) -> None:
-        worked_on.release()
-
-    for_each(par.with_(CHUNKS[0]).on(two), some(), body)
-    gate.set()
+    stream = Stream(some(), Sizes(1000, 1), 5)
+    while not stream.is_exhausted(10_000):
+        stream.refill(10_000)
+        stream.more_lock_held(10_000)
+    sizes = []
+    while (chunk := stream.next_lock_held(Seat(), 10_000)) is not None:
+        sizes.append(chunk.stop - chunk.start)
+    assert sum(sizes) == 3005
+    assert sizes[-3:] == [1, 1, 1]
 
 
 def test_a_source_that_changes_its_length_is_noticed(two: ThreadPoolExecutor) -> None:

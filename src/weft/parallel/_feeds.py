@@ -1,8 +1,8 @@
 """Feeds: which chunk a thread takes next. One for each way of cutting a range.
 
 - `Cursor` (auto, dynamic, guided): one shared place in the range; whoever is free takes the next elements.
-- `Dealt` (static): ranges of equal length, dealt in advance into one hand for each worker. Whoever has finished its
-  own takes over a hand that nobody holds, because a worker is busy elsewhere.
+- `Dealt` (static): ranges of equal length, dealt in advance into one hand for each worker. Whoever has finished its own
+  takes over a hand that nobody holds, because a worker is busy elsewhere, and then helps others with theirs.
 - `Stream` (auto and dynamic over an iterator): the thread that runs the algorithm reads ahead, bounded; others take.
 
 Methods that end in `_lock_held` are called with the region's lock held. `limit` is an index from which on nothing is to
@@ -145,19 +145,16 @@ class Dealt(Feed):
         self._size = size or max(1, -(-source.length // seats))
         self._ranges = -(-source.length // self._size)
         self._hands = min(seats, self._ranges)
-        self._begun = 0  # hands
-        self._left: list[Iterator[int]] = []  # hands that were begun, and that nobody holds
+        self._begun: list[Iterator[int]] = []  # hands
+        self._left: list[Iterator[int]] = []  # of these, such as nobody holds
 
     def next_lock_held(self, seat: Seat, limit: int) -> Chunk | None:
         """The next range of the seat's hand, or of one that nobody holds."""
         while True:
-            if seat.hand is None and self._left:
-                seat.hand = self._left.pop()
             if seat.hand is None:
-                if self._begun == self._hands:
-                    return None
-                seat.hand = iter(range(self._begun, self._ranges, self._hands))
-                self._begun += 1
+                seat.hand = self._hand()
+            if seat.hand is None:
+                return None
             number = next(seat.hand, None)
             if number is None or number * self._size >= limit:  # what follows in a hand lies behind it
                 seat.hand = None
@@ -167,7 +164,16 @@ class Dealt(Feed):
 
     def more_lock_held(self, limit: int) -> bool:
         """Whether there may be a range left."""
-        return self._begun < self._hands or bool(self._left)
+        return len(self._begun) < self._hands or any(map(length_hint, self._begun))
+
+    def _hand(self) -> Iterator[int] | None:
+        """One that nobody holds, or else one of somebody's that is not through yet."""
+        if self._left:
+            return self._left.pop()
+        if len(self._begun) < self._hands:
+            self._begun.append(iter(range(len(self._begun), self._ranges, self._hands)))
+            return self._begun[-1]
+        return next((hand for hand in self._begun if length_hint(hand)), None)
 
     def leave_lock_held(self, seat: Seat) -> None:
         """Its hand can be taken over."""
