@@ -154,7 +154,7 @@ ALGORITHMS = {
     "for_each over an endless source": "for_each(policy, itertools.count(), abs)",
     "transform": "transform(policy, range(10**6), [0] * 10**6, lambda x: time.sleep(0.001))",
     "reduce": "reduce(policy, range(10**9))",
-    "sort by a slow key": "sort(policy, list(range(1000)), key=lambda x: time.sleep(0.01))",
+    "sort by a slow key": "sort(policy, list(range(1000)), key=lambda x: time.sleep(0.01) or x)",
     "a future": "for_loop(policy(task), 0, 100, spin).result()",
     "a source that is stuck": "for_each(policy, iter(lambda: hold.wait(30), None), abs)",
     "nested": "for_loop(policy, 0, 10, lambda _: for_loop(policy, 0, 10, spin))",
@@ -162,7 +162,7 @@ ALGORITHMS = {
 }
 
 CHILD = r"""
-import itertools, os, sys, threading, time
+import gc, itertools, os, sys, threading, time
 import weft
 from weft.execution import *
 from weft.executors import ThreadPoolExecutor
@@ -184,6 +184,7 @@ for line in sys.stdin:
     pool = ThreadPoolExecutor(3)
     kind, _, line = line.partition("|")
     policy = eval(kind).on(pool)
+    gc.collect()  # a finalizer swallows the KeyboardInterrupt that comes into it
     try:
         say("ready")
         exec(compile(line, "algorithm", "exec"))

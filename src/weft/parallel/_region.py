@@ -1,7 +1,7 @@
 """A region: one range worked on by the thread that asks for it and by helpers, ordinary tasks of a pool.
 
 Each helper is one task and works on one chunk. When a helper begins, it sees to it that another is submitted, as long as
-there is something left and the pool has workers; when it ends, it submits its successor. So a small range costs one
+there is something left and the pool has workers; when it is done, it submits its successor. So a small range costs one
 task at most, and a large one is shared within microseconds. A helper takes its chunk when it begins, not when it is
 submitted: the caller never waits for a task that has not begun, which is why a region inside a task of the same pool
 cannot deadlock (invariant 5).
@@ -14,16 +14,16 @@ Invariants:
   Ctrl-C with a helper that is stuck in C: it is left behind after `CTRL_C_SECONDS`, and reported (invariant 4).
 - No code of the user's runs, and nothing is submitted or cancelled, while the lock is held.
 
-Threads: `run` is for the thread that made the region; helpers and the callbacks of their futures come from workers.
-Helpers run in copies of the context that `run` was called in, and so do the caller's own chunks.
+Threads: `run` is for the thread that made the region; helpers are tasks on workers. Helpers run in copies of the context that `run` was called in, and so do the caller's own chunks.
 
 An exception that is no `Exception` and arrives in the caller (Ctrl-C, `Interrupted`, `SystemExit`) aborts the region:
 what has not begun is cancelled, what runs is halted and interrupted.
 
 Such exceptions may come into any line of this file that runs in the caller or in a helper's task: a `with` on a lock is
 no protection (3.14 looks for them between taking the lock and entering the block). So what they can leave undone is
-done again: by `_recover`, and by `_settle`, which runs after a task and is safe from interrupts. That is why the lock is
-one that knows its owner.
+done again, by `_recover`; and the lock is one that knows its owner. Callbacks of futures are no place for Python code
+either: an exception that comes into one is swallowed. Theirs is the `append` of a deque, and whoever submits next, or
+waits, looks there.
 Pinned by tests/parallel/test_errors.py, test_nested.py, test_interrupts.py and test_races.py.
 """
 
@@ -31,15 +31,16 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from weft._live import Live
 from weft.errors import Interrupted, PoolForked
 from weft.parallel._chunks import Chunk
 from weft.parallel._feeds import Feed, Seat
@@ -57,14 +58,12 @@ CTRL_C_SECONDS = 0.1
 class _Helper:
     """A task of a region, from before it is submitted until it has ended; and the caller's own part."""
 
-    __slots__ = ("chunk", "seat", "spawned", "spawner", "successor")
+    __slots__ = ("chunk", "seat", "spawned")
 
     def __init__(self) -> None:
         self.seat = Seat()
         self.chunk: Chunk | None = None
-        self.spawner = 0  # the thread that is submitting it
         self.spawned: _Helper | None = None  # the one that it submitted last
-        self.successor = False
 
 
 class Region[R]:
@@ -90,6 +89,7 @@ class Region[R]:
         self._results: dict[int, R] = {}  # by the first index of the chunk
         self._running: set[Chunk] = set()
         self._live: dict[Future[None], _Helper] = {}
+        self._ended: deque[Future[None]] = deque()  # of these, such as are done, and not settled
         self._pending: set[_Helper] = set()  # about to be submitted, so not in `_live` yet
         self._own = _Helper()
         self._most = pool.max_workers - 1
@@ -106,13 +106,15 @@ class Region[R]:
         Raises:
             BaseException: what the element of the lowest index raised.
         """
-        _live.add(self)
+        _regions[id(self)] = self
         try:
             self._take_part()
             self._finish()
         except BaseException as error:
             self._abort(error)
             raise
+        finally:
+            _regions.pop(id(self), None)
         if self._error is not None:
             try:
                 raise self._error
@@ -172,7 +174,7 @@ class Region[R]:
                 with suppress(CancelledError, TimeoutError):
                     future.exception(left)
                 if future.done():
-                    self._settle(future)  # its callback may be late
+                    self._settle(future)
             if left == 0.0:
                 logger.warning("Ctrl-C: %d tasks of a parallel algorithm are stuck, and left behind", len(self._live))
                 return
@@ -181,76 +183,66 @@ class Region[R]:
 
     def _invite(self, by: _Helper) -> None:
         """Submits a helper, if there is something for it to do."""
-        if len(self._live) + len(self._pending) >= self._most:  # without the lock: a glance, which `_spawn` repeats
-            return
-        with self._lock:
-            wanted = not self._closed and self._feed.more_lock_held(self._limit)
-        if wanted:
-            self._spawn(by)
+        if len(self._live) + len(self._pending) < self._most or self._ended:  # a glance, without the lock
+            self._spawn(by, self._most)
 
-    def _spawn(self, by: _Helper) -> None:
-        while True:
-            helper = by.spawned = _Helper()
+    def _spawn(self, by: _Helper, most: int) -> None:
+        """Submits a helper, if there are less than `most` and there is something for it to do."""
+        while self._ended:
+            with suppress(IndexError):  # another thread was faster
+                self._settle(self._ended.popleft())
+        helper = by.spawned = _Helper()
+        with self._lock:
+            if self._closed or not self._most or not self._feed.more_lock_held(self._limit):
+                return
+            if len(self._live) + len(self._pending) >= most:
+                return
+            self._pending.add(helper)
+        future, broken = None, None
+        try:
+            # From a worker, too: helpers see the context of the algorithm's caller.
+            future = self._context.copy().run(self._pool.submit, self._help, helper)
+        except BrokenExecutor as error:
+            broken = error
+        except RuntimeError:  # the pool is shut down, or cannot start a thread: it goes on without
+            self._most = 0
+        finally:
             with self._lock:
-                if self._closed or len(self._live) + len(self._pending) >= self._most:
-                    return
-                self._pending.add(helper)
-            helper.spawner = threading.get_ident()
-            future = None
-            try:
-                # From a worker, too: helpers see the context of the algorithm's caller.
-                future = self._context.copy().run(self._pool.submit, self._help, helper)
-            except RuntimeError:  # the pool is shut down, or cannot start a thread: it goes on without
-                self._most = 0
-            finally:
-                with self._lock:
-                    self._pending.discard(helper)
-                    if future is not None:
-                        self._live[future] = helper
-                    closed = self._closed
-                    self._settled.notify_all()
-            if future is None:
-                return
-            future.add_done_callback(self._settle)
-            if closed:
-                future.cancel()
-            helper.spawner = 0
-            if not helper.successor:  # if it has ended by now: its callback ran above, and must not recurse
-                return
+                self._pending.discard(helper)
+                if future is not None:
+                    self._live[future] = helper
+                closed = self._closed
+                self._settled.notify_all()
+        if broken is not None:
+            self._event(0, broken)
+        elif future is not None:
+            future.add_done_callback(self._ended.append)
+            if closed and not future.cancel() and self._aborted:
+                future.interrupt()
 
     def _help(self, helper: _Helper) -> None:
-        """One task: one chunk."""
+        """One task: one chunk, and a successor."""
         try:
             chunk = helper.chunk = self._take(helper.seat)
             if chunk is not None:
                 self._invite(helper)
                 self._run(chunk)
+                with self._lock:
+                    self._feed.leave_lock_held(helper.seat)
+                self._spawn(helper, self._most + 1)  # of which this one is about to end
         except BaseException:
-            self._free_lock()  # on this thread; `_settle` may run on another
+            self._free_lock()
             raise
 
     def _settle(self, future: Future[None]) -> None:
-        """Takes note of a helper that has ended; on its worker, or on a thread that waits. The first call counts."""
+        """Takes note of a helper that has ended. Any thread; the first call counts."""
         error = None if future.cancelled() else future.exception()
-        if error is not None:
-            self._free_lock()
         with self._lock:
             helper = self._live.pop(future, None)
-            if helper is None:
-                return
-        if error is not None:
+        if helper is not None and error is not None:
             # It did not come through `_run`, or is what became of it: a time limit, an initializer that failed.
             self._recover(helper)
             self._event(0 if helper.chunk is None else helper.chunk.at, error)
-        with self._lock:
-            self._settled.notify_all()
-            self._feed.leave_lock_held(helper.seat)
-            again = not self._closed and self._feed.more_lock_held(self._limit)
-        if again:
-            if helper.spawner == threading.get_ident():
-                helper.successor = True
-            else:
-                self._spawn(helper)
 
     def _recover(self, helper: _Helper) -> None:
         """Puts right what an exception left that came into our own code from outside: Ctrl-C, an interrupt."""
@@ -324,4 +316,13 @@ class Region[R]:
         )
 
 
-_live = Live[Region[Any]]()
+_regions: dict[int, Region[Any]] = {}  # that are running; no weak registry, whose callbacks would swallow Ctrl-C
+
+
+def _after_fork_in_child() -> None:
+    for region in list(_regions.values()):
+        region.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
