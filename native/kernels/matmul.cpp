@@ -11,7 +11,7 @@ namespace weft::kernels {
 namespace {
 
 constexpr size_t kDepth = 256;         // terms of a panel: a panel of b stays in the first-level cache
-constexpr size_t kRowsOfTask = 96;     // a multiple of every tile's rows; with kDepth, a's part fits the second level
+constexpr size_t kRowsOfTask = 192;     // a multiple of every tile's rows; with kDepth, a's part fits the second level
 constexpr size_t kColumnsOfTask = 512;
 constexpr uint64_t kExactInDouble = uint64_t{1} << 53;
 constexpr uint64_t kExactInInteger = uint64_t{1} << 62;

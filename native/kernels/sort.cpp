@@ -1,140 +1,120 @@
 #include "kernels/sort.hpp"
 
-#include <algorithm>
-#include <bit>
-#include <cstring>
-#include <limits>
-#include <type_traits>
-#include <utility>
+#include <memory>
 #include <vector>
+
+#include "kernels/radix.hpp"
 
 namespace weft::kernels {
 
 namespace {
 
-constexpr size_t kFew = 256;            // so few are sorted by insertion and merging
-constexpr size_t kLeastPart = 65536;    // elements that are worth a thread
-constexpr size_t kDigitBits = 8;        // 256 places to write to: more would not fit the first level of the TLB
-constexpr size_t kDigits = size_t{1} << kDigitBits;
-
-template <class T>
-using Key = std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>;
-
-// Whose order as a number is the order wanted of x.
-template <class T, bool kReverse>
-inline Key<T> key_of(T x) {
-  using K = Key<T>;
-  constexpr K kSign = K{1} << (sizeof(K) * 8 - 1);
-  K bits = std::bit_cast<K>(x);
-  if constexpr (std::is_integral_v<T>) {
-    bits ^= kSign;
-    return kReverse ? static_cast<K>(~bits) : bits;
-  } else {
-    constexpr K kInfinity = std::bit_cast<K>(std::numeric_limits<T>::infinity());
-    const K unsigned_bits = static_cast<K>(bits & ~kSign);
-    if (unsigned_bits == 0) bits = 0;
-    K key = static_cast<K>((bits & kSign) != 0 ? ~bits : bits | kSign);
-    if constexpr (kReverse) key = static_cast<K>(~key);
-    return unsigned_bits > kInfinity ? static_cast<K>(~K{0}) : key;
-  }
-}
-
-template <class K>
-inline size_t digit_of(K key, size_t pass) {
-  return static_cast<size_t>(key >> (pass * kDigitBits)) & (kDigits - 1);
-}
+constexpr size_t kFew = 256;                    // so few are sorted by merging
+constexpr size_t kOneBucket = size_t{1} << 16;  // so few are sorted by one thread: 512 KiB of double
+constexpr size_t kBucket = size_t{1} << 14;     // elements wanted in a bucket
+constexpr size_t kMostLevels = 8;               // 256 buckets, whose ends are all in the cache
+constexpr size_t kOversampling = 16;
+constexpr size_t kInterleaved = 8;              // searches at once, to hide how long each comparison takes
 
 template <class T, bool kReverse>
-class RadixSort {
+class SampleSort {
  public:
-  RadixSort(Team& team, T* a, T* scratch, size_t n)
-      : team_(team), a_(a), scratch_(scratch), n_(n), parts_(std::clamp<size_t>(n / kLeastPart, 1, team.size())),
-        counts_(parts_ * kPasses * kDigits) {}
+  SampleSort(Team& team, T* a, T* scratch, size_t n)
+      : team_(team), a_(a), scratch_(scratch), n_(n), parts_(std::clamp<size_t>(n / kOneBucket, 1, team.size() * 4)),
+        levels_(std::clamp<size_t>(static_cast<size_t>(std::bit_width(n / kBucket)), 4, kMostLevels)),
+        buckets_(size_t{1} << levels_), tree_(buckets_), bucket_of_(new uint8_t[n]), places_(parts_ * buckets_), ends_(buckets_) {}
 
   bool run() {
-    if (!each_part([this](size_t part) { count_all(part); })) return false;  // nothing has been moved
-    T* from = a_;
-    T* to = scratch_;
-    bool counted = true;  // the first count is good for the first pass that moves anything
-    for (size_t pass = 0; pass < kPasses; ++pass) {
-      if (shared_by_all(pass)) continue;
-      if (!counted && parts_ > 1 && !each_part([&](size_t part) { count(part, from, pass); })) return gave_up(from);
-      make_places(pass);
-      if (!each_part([&](size_t part) { move(part, from, to, pass); })) return gave_up(from);
-      std::swap(from, to);
-      counted = false;
+    choose_splitters();
+    if (!each(parts_, [this](size_t part) { classify(part); })) return false;  // nothing has been moved
+    make_places();
+    if (!each(parts_, [this](size_t part) { distribute(part); })) return false;  // a is as it was
+    std::vector<char> sorted(buckets_);
+    const bool whole = each(buckets_, [&](size_t bucket) {
+      const size_t at = first_of(bucket);
+      Radix<T, kReverse>::sort(scratch_ + at, a_ + at, ends_[bucket] - at, false, 2);
+      sorted[bucket] = 1;
+    });
+    for (size_t bucket = 0; !whole && bucket < buckets_; ++bucket) {
+      const size_t at = first_of(bucket);
+      if (!sorted[bucket]) std::copy(scratch_ + at, scratch_ + ends_[bucket], a_ + at);
     }
-    if (from != a_) {
-      (void)each_part([&](size_t part) {  // not to be given up: the result is in the scratch
-        std::memcpy(a_ + begin(part), from + begin(part), (begin(part + 1) - begin(part)) * sizeof(T));
-        copied_[part] = 1;
-      });
-      for (size_t part = 0; part < parts_; ++part) {
-        if (!copied_[part]) std::memcpy(a_ + begin(part), from + begin(part), (begin(part + 1) - begin(part)) * sizeof(T));
-      }
-    }
-    return true;
+    return whole;
   }
 
  private:
-  static constexpr size_t kPasses = sizeof(T) * 8 / kDigitBits;
+  using K = Key<T>;
 
   template <class Body>
-  bool each_part(Body&& body) {
-    return parallel_for(team_, parts_, 1, 1, {ChunkKind::dynamic, 1}, [&](size_t first, size_t last) {
-      for (size_t part = first; part < last; ++part) body(part);
+  bool each(size_t count, Body&& body) {
+    return parallel_for(team_, count, 1, 1, {ChunkKind::dynamic, 1}, [&](size_t first, size_t last) {
+      for (size_t i = first; i < last; ++i) body(i);
     });
   }
 
   size_t begin(size_t part) const { return n_ / parts_ * part + std::min(part, n_ % parts_); }
-  size_t* counts(size_t part, size_t pass) { return &counts_[(part * kPasses + pass) * kDigits]; }
+  size_t first_of(size_t bucket) const { return bucket == 0 ? 0 : ends_[bucket - 1]; }
 
-  // The digits of every pass at once: all later counts of a digit over the whole array are the same.
-  void count_all(size_t part) {
-    size_t* all = counts(part, 0);
-    const size_t end = begin(part + 1);
-    for (size_t i = begin(part); i < end; ++i) {
-      const auto key = key_of<T, kReverse>(a_[i]);
-      for (size_t pass = 0; pass < kPasses; ++pass) ++all[pass * kDigits + digit_of(key, pass)];
+  // Equal keys come into one bucket, so the sample needs no luck for the result to be right, only to be fast.
+  void choose_splitters() {
+    std::vector<K> sample(buckets_ * kOversampling);
+    uint64_t random = n_ | 1;
+    for (K& key : sample) {
+      random ^= random << 13;
+      random ^= random >> 7;
+      random ^= random << 17;
+      key = key_of<T, kReverse>(a_[random % n_]);
+    }
+    std::sort(sample.begin(), sample.end());
+    // As a search tree in an array: the children of node i are 2i and 2i + 1.
+    for (size_t level = 0; level < levels_; ++level) {
+      const size_t nodes = size_t{1} << level;
+      for (size_t i = 0; i < nodes; ++i) tree_[nodes + i] = sample[(2 * i + 1) * (sample.size() / (2 * nodes))];
     }
   }
 
-  void count(size_t part, const T* from, size_t pass) {
-    size_t* mine = counts(part, pass);
-    std::fill_n(mine, kDigits, size_t{0});
+  void classify(size_t part) {
+    size_t counts[size_t{1} << kMostLevels] = {};
+    const K* tree = tree_.data();
+    size_t i = begin(part);
     const size_t end = begin(part + 1);
-    for (size_t i = begin(part); i < end; ++i) ++mine[digit_of(key_of<T, kReverse>(from[i]), pass)];
-  }
-
-  bool shared_by_all(size_t pass) {
-    const size_t digit = digit_of(key_of<T, kReverse>(a_[0]), pass);  // any element's: it is all of them, or no matter
-    size_t have = 0;
-    for (size_t part = 0; part < parts_; ++part) have += counts(part, pass)[digit];
-    return have == n_;
-  }
-
-  void make_places(size_t pass) {
-    size_t place = 0;
-    for (size_t digit = 0; digit < kDigits; ++digit) {
-      for (size_t part = 0; part < parts_; ++part) {
-        size_t& count = counts(part, pass)[digit];
-        place += std::exchange(count, place);
+    for (; i + kInterleaved <= end; i += kInterleaved) {
+      K keys[kInterleaved];
+      size_t nodes[kInterleaved];
+      for (size_t k = 0; k < kInterleaved; ++k) keys[k] = key_of<T, kReverse>(a_[i + k]), nodes[k] = 1;
+      for (size_t level = 0; level < levels_; ++level) {
+        for (size_t k = 0; k < kInterleaved; ++k) nodes[k] = 2 * nodes[k] + (keys[k] > tree[nodes[k]] ? 1 : 0);
+      }
+      for (size_t k = 0; k < kInterleaved; ++k) {
+        const size_t bucket = nodes[k] - buckets_;
+        bucket_of_[i + k] = static_cast<uint8_t>(bucket);
+        ++counts[bucket];
       }
     }
+    for (; i < end; ++i) {
+      const K key = key_of<T, kReverse>(a_[i]);
+      size_t node = 1;
+      while (node < buckets_) node = 2 * node + (key > tree[node] ? 1 : 0);
+      bucket_of_[i] = static_cast<uint8_t>(node - buckets_);
+      ++counts[node - buckets_];
+    }
+    std::copy_n(counts, buckets_, &places_[part * buckets_]);
   }
 
-  void move(size_t part, const T* from, T* to, size_t pass) {
-    size_t* places = counts(part, pass);
-    const size_t end = begin(part + 1);
-    for (size_t i = begin(part); i < end; ++i) {
-      const T x = from[i];
-      to[places[digit_of(key_of<T, kReverse>(x), pass)]++] = x;
+  // From how many of each bucket each part has, to where it puts them: in the parts' order, which keeps the sort stable.
+  void make_places() {
+    size_t place = 0;
+    for (size_t bucket = 0; bucket < buckets_; ++bucket) {
+      for (size_t part = 0; part < parts_; ++part) place += std::exchange(places_[part * buckets_ + bucket], place);
+      ends_[bucket] = place;
     }
   }
 
-  bool gave_up(const T* whole) {
-    if (whole != a_) std::memcpy(a_, whole, n_ * sizeof(T));
-    return false;
+  void distribute(size_t part) {
+    size_t places[size_t{1} << kMostLevels];  // not the shared ones: neighbours would share cache lines
+    std::copy_n(&places_[part * buckets_], buckets_, places);
+    const size_t end = begin(part + 1);
+    for (size_t i = begin(part); i < end; ++i) scratch_[places[bucket_of_[i]]++] = a_[i];
   }
 
   Team& team_;
@@ -142,8 +122,12 @@ class RadixSort {
   T* const scratch_;
   const size_t n_;
   const size_t parts_;
-  std::vector<size_t> counts_;
-  std::vector<char> copied_ = std::vector<char>(parts_);
+  const size_t levels_;
+  const size_t buckets_;
+  std::vector<K> tree_;
+  const std::unique_ptr<uint8_t[]> bucket_of_;
+  std::vector<size_t> places_;
+  std::vector<size_t> ends_;
 };
 
 template <class T, bool kReverse>
@@ -152,7 +136,11 @@ bool sort_by(Team& team, T* a, T* scratch, size_t n) {
     std::stable_sort(a, a + n, [](T x, T y) { return key_of<T, kReverse>(x) < key_of<T, kReverse>(y); });
     return true;
   }
-  return RadixSort<T, kReverse>(team, a, scratch, n).run();
+  if (n <= kOneBucket) {
+    // A loop of one step, so that it too runs without the thread state.
+    return parallel_for(team, 1, 1, 1, {}, [=](size_t, size_t) { Radix<T, kReverse>::sort(a, scratch, n, true, 3); });
+  }
+  return SampleSort<T, kReverse>(team, a, scratch, n).run();
 }
 
 }  // namespace

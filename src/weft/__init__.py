@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import config, errors, executors, futures
+    from weft import config, errors, executors, futures, kernels
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -49,6 +49,7 @@ __all__ = [
     "executors",
     "futures",
     "get_default_config",
+    "kernels",
     "last_decision",
     "observe_decisions",
     "remove_decision_listener",
@@ -72,7 +73,7 @@ _HOMES = {
     "reset": "weft._reset",
     "set_default_config": "weft.config",
 }
-_SUBMODULES = frozenset({"config", "errors", "executors", "futures"})
+_SUBMODULES = frozenset({"config", "errors", "executors", "futures", "kernels"})
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

@@ -91,6 +91,32 @@ PyObject* kernel_matmul_shape(PyObject*, Args args, Py_ssize_t count) {
   });
 }
 
+bool acquire_result(Buffer& out, PyObject* object, const Buffer& a, const Buffer& b, const Shape& shape) {
+  if (!acquire(out, object, "out", true) || !check_same_dtype(a, out) ||
+      !check_dimensions(out, 2, "pass a matrix of the result's shape")) {
+    return false;
+  }
+  const Py_ssize_t* have = out.view.shape;
+  if (static_cast<size_t>(have[0]) != shape.m || static_cast<size_t>(have[1]) != shape.n) {
+    PyErr_Format(PyExc_ValueError, "out has shape (%zd, %zd), and the result has (%zu, %zu)", have[0], have[1], shape.m, shape.n);
+    return false;
+  }
+  return check_overlap(out, a, false) && check_overlap(out, b, false);
+}
+
+// kernel_matmul_check(a, b, out): raises what kernel_matmul would.
+PyObject* kernel_matmul_check(PyObject*, Args args, Py_ssize_t count) {
+  if (!check_count("kernel_matmul_check", count, 3)) return nullptr;
+  return with_buffers([&](Buffer* buffers) -> PyObject* {
+    Shape shape;
+    if (!acquire_matrices(buffers[0], buffers[1], args[0], args[1], shape) ||
+        !acquire_result(buffers[2], args[2], buffers[0], buffers[1], shape)) {
+      return nullptr;
+    }
+    Py_RETURN_NONE;
+  });
+}
+
 // kernel_matmul(executor, a, b, out)
 PyObject* kernel_matmul(PyObject* module, Args args, Py_ssize_t count) {
   PoolCore* core;
@@ -98,16 +124,7 @@ PyObject* kernel_matmul(PyObject* module, Args args, Py_ssize_t count) {
   return with_buffers([&](Buffer* buffers) -> PyObject* {
     Buffer &a = buffers[0], &b = buffers[1], &out = buffers[2];
     Shape shape;
-    if (!acquire_matrices(a, b, args[1], args[2], shape) || !acquire(out, args[3], "out", true) || !check_same_dtype(a, out) ||
-        !check_dimensions(out, 2, "pass a matrix of the result's shape")) {
-      return nullptr;
-    }
-    const Py_ssize_t* have = out.view.shape;
-    if (static_cast<size_t>(have[0]) != shape.m || static_cast<size_t>(have[1]) != shape.n) {
-      PyErr_Format(PyExc_ValueError, "out has shape (%zd, %zd), and the result has (%zu, %zu)", have[0], have[1], shape.m, shape.n);
-      return nullptr;
-    }
-    if (!check_overlap(out, a, false) || !check_overlap(out, b, false)) return nullptr;
+    if (!acquire_matrices(a, b, args[1], args[2], shape) || !acquire_result(out, args[3], a, b, shape)) return nullptr;
     PoolTeam team(module, args[0], core);
     return with_type(a.dtype, [&](auto kind) -> PyObject* {
       using T = decltype(kind);
@@ -135,6 +152,7 @@ PyMethodDef linear_functions[] = {
     WEFT_FAST(kernel_reduce, "($module, executor, a, op, /)\n--\n\nThe sum, smallest or largest of a buffer."),
     WEFT_FAST(kernel_dot, "($module, executor, a, b, /)\n--\n\nThe sum of a[i] * b[i]."),
     WEFT_FAST(kernel_matmul_shape, "($module, a, b, /)\n--\n\n(rows, columns, terms, format) of a matrix product."),
+    WEFT_FAST(kernel_matmul_check, "($module, a, b, out, /)\n--\n\nRaises where out cannot hold the product."),
     WEFT_FAST(kernel_matmul, "($module, executor, a, b, out, /)\n--\n\nA matrix product, into out."),
     {"kernel_isa", kernel_isa, METH_NOARGS, "kernel_isa($module, /)\n--\n\nThe instruction set that the kernels use here."},
     {nullptr, nullptr, 0, nullptr},
