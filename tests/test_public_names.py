@@ -19,7 +19,7 @@ TOP_LEVEL = {
     *("Run", "RuntimeConfig", "set_default_config", "get_default_config", "reset", "capabilities"),
     *("async_", "Future", "TaskGroup"),
     *("Decision", "last_decision", "add_decision_listener", "remove_decision_listener", "observe_decisions"),
-    *("executors", "futures", "execution", "parallel", "config", "errors"),
+    *("executors", "futures", "execution", "kernels", "parallel", "config", "errors"),
 }
 # The command, which is no library, and `python -m weft`.
 NOT_FOR_IMPORT = {"weft.cli", "weft.__main__"}

@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import config, errors, execution, executors, futures, parallel
+    from weft import config, errors, execution, executors, futures, kernels, parallel
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -50,6 +50,7 @@ __all__ = [
     "executors",
     "futures",
     "get_default_config",
+    "kernels",
     "last_decision",
     "observe_decisions",
     "parallel",
@@ -74,7 +75,7 @@ _HOMES = {
     "reset": "weft._reset",
     "set_default_config": "weft.config",
 }
-_SUBMODULES = frozenset({"config", "errors", "execution", "executors", "futures", "parallel"})
+_SUBMODULES = frozenset({"config", "errors", "execution", "executors", "futures", "kernels", "parallel"})
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

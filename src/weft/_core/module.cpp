@@ -13,7 +13,9 @@
 #include "drain.hpp"
 #include "fork.hpp"
 #include "introspection.hpp"
+#include "kernels.hpp"
 #include "pool.hpp"
+#include "region.hpp"
 
 namespace weft::core {
 
@@ -101,7 +103,9 @@ int module_exec(PyObject* module) {
   if (!import_stdlib(state) || !intern_strings(state) || !make_no_op(state) || !make_types(module, state)) {
     return -1;
   }
-  if (PyModule_AddFunctions(module, pool_functions) < 0 || PyModule_AddFunctions(module, chunk_functions) < 0) return -1;
+  for (PyMethodDef* functions : {pool_functions, chunk_functions, region_functions, kernel_functions, linear_functions}) {
+    if (PyModule_AddFunctions(module, functions) < 0) return -1;
+  }
   try {
     pybind11::detail::ensure_internals();
     bind_introspection(module);

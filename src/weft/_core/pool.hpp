@@ -31,6 +31,7 @@ struct PoolCore final : Timer::Client {
   State* const state;
   PyObject* const module;  // strong: keeps `state` alive
   const uint32_t generation;
+  const size_t cpus;  // that this process may use
   PoolCore* next_pool = nullptr;  // State::pools, guarded by its mutex
   PoolCore* previous_pool = nullptr;
 
@@ -101,6 +102,9 @@ void unpark_deferred(Executant&);
 // The worker that this thread is, or null. Attached.
 Executant* current_worker();
 
+// The pool behind an executor of ours, borrowed, if it takes tasks. Null, with an exception set: it takes none, or is no
+// executor of ours.
+PoolCore* open_pool_of(PyObject* executor, State*);
 // A counted Future does not wait any more: room for another.
 void leave_queue(Future*);
 // Runs a task that waits. False: somebody else has it. Attached; runs arbitrary code.
