@@ -35,7 +35,7 @@ _OBJECTS = (list, tuple, range, dict, set)
 
 def _type(buffer: Any) -> tuple[str, int] | None:
     """`("int" or "float", bytes)` of a buffer that the core takes; None for everything that it does not take."""
-    if type(buffer) in _OBJECTS or not hasattr(_core, "buffer_supported") or not _core.buffer_supported(buffer):
+    if type(buffer) in _OBJECTS or not _core.buffer_supported(buffer):
         return None
     with memoryview(buffer) as view:
         return "float" if view.format.lstrip("@=<") in ("f", "d") else "int", view.itemsize
@@ -78,10 +78,7 @@ def _comparison(predicate: Any) -> tuple[str, Any] | None:
 
 def _where(policy: AnyPolicy) -> Any:
     """The pool whose workers help; None: the caller alone."""
-    if not policy.parallel:
-        return None
-    pool = pool_of(policy)
-    return pool if pool.max_workers > 1 else None
+    return pool_of(policy) if policy.parallel else None
 
 
 def _chunk(policy: AnyPolicy) -> tuple[str, int]:
@@ -165,20 +162,11 @@ def find_if(policy: AnyPolicy, source: Any, predicate: Any) -> Call | None:
 def _compare(
     what: Literal["count", "find"], policy: AnyPolicy, source: Any, name: str, value: Any
 ) -> Call | None:
-    type_ = _type(source)
-    if type_ is None or not _fits(type_, value):
+    # Compared exactly, whatever the types: a number that the buffer's type cannot hold equals none.
+    if not isinstance(value, int | float) or _type(source) is None:
         return None
-    if type_ == ("float", 4) and isinstance(value, float) and not _is_single(value):
-        return None  # Python compares it as it is; rounded to the buffer's type it might be equal
     function = _core.buffer_count if what == "count" else _core.buffer_find
     return functools.partial(function, _where(policy), source, name, value, _chunk(policy))
-
-
-def _is_single(value: float) -> bool:
-    """Whether a float of four bytes can hold it exactly."""
-    with memoryview(bytearray(4)).cast("f") as view:
-        view[0] = value
-        return value == view[0] or value != value  # NaN
 
 
 def sort(policy: AnyPolicy, target: Any, *, reverse: bool, stable: bool) -> Call | None:
