@@ -88,9 +88,9 @@ def test_no_python_runs(code: str) -> None:
         assert count(policy, a, 7) == values.count(7)
         assert find(policy, a, 7) == values.index(7)
         assert find(policy, a, 1000) == -1
-        assert count_if(policy, a, functools.partial(operator.lt, 10)) == sum(10 < x for x in values)
+        assert count_if(policy, a, functools.partial(operator.lt, 10)) == sum(x > 10 for x in values)
         assert find_if(policy, a, functools.partial(operator.ge, -49)) == next(
-            i for i, x in enumerate(values) if -49 >= x
+            i for i, x in enumerate(values) if x <= -49
         )
         assert any_of(policy, a, functools.partial(operator.eq, 50))
         assert none_of(policy, a, functools.partial(operator.eq, 51))

@@ -66,7 +66,11 @@ def test_static_with_a_size(two: ThreadPoolExecutor) -> None:
     policy = par.with_(static_chunk_size(30)).on(two)
     for _ in range(20):
         assert ranges(policy, 100) == [(0, 30), (30, 60), (60, 90), (90, 100)]
-    assert ranges(par.with_(static_chunk_size(10_000)).on(two), 25_000) == [(0, 10_000), (10_000, 20_000), (20_000, 25_000)]
+    assert ranges(par.with_(static_chunk_size(10_000)).on(two), 25_000) == [
+        (0, 10_000),
+        (10_000, 20_000),
+        (20_000, 25_000),
+    ]
 
 
 def test_static_ranges_are_dealt_in_turn() -> None:

@@ -239,4 +239,3 @@ def test_ctrl_c_ends_every_algorithm_at_once() -> None:
     assert ended.output.splitlines()[-1] == "threads 1"
     assert "Traceback" not in ended.errors, ended.errors
     assert "Exception ignored" not in ended.errors, ended.errors
-

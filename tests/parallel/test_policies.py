@@ -110,7 +110,10 @@ def test_bad_combinations_are_refused_at_once() -> None:
         par(task)(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"with_\(\) takes a chunk size, such as static_chunk_size\(1000\), not 1000"):
         par.with_(1000)  # type: ignore[arg-type]
-    with concurrent.futures.ThreadPoolExecutor(1) as pool, pytest.raises(TypeError, match="ThreadPoolExecutor or Serial"):
+    with (
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+        pytest.raises(TypeError, match="ThreadPoolExecutor or Serial"),
+    ):
         par.on(pool)  # type: ignore[arg-type]
 
 

@@ -4,7 +4,7 @@ import functools
 import itertools
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -70,9 +70,9 @@ class Items:
         return self._items[operator.index(index)]
 
 
-__import__("collections").abc.Sequence.register(Items)
+Sequence.register(Items)
 
-SHAPES: dict[str, Callable[[list[Any]], Iterable[Any]]] = {
+SHAPES: dict[str, Callable[[list[Any]], Any]] = {
     "list": list,
     "tuple": tuple,
     "iterator": iter,

@@ -97,14 +97,18 @@ def test_a_list_that_changes_meanwhile(pools: Pools) -> None:
 
 
 @given(
-    st.lists(st.integers(0, 20), max_size=60), st.lists(st.integers(0, 20), max_size=60), st.integers(1, 9), st.booleans()
+    st.lists(st.integers(0, 20), max_size=60),
+    st.lists(st.integers(0, 20), max_size=60),
+    st.integers(1, 9),
+    st.booleans(),
 )
 def test_a_pair_of_runs_in_pieces(left: list[int], right: list[int], pieces: int, keyed: bool) -> None:
     """Merged piece by piece they are what merging them whole is, equal elements of the left run first."""
     by: Callable[[Any], Any] | None = (lambda x: x[0]) if keyed else None
     ours: list[Any] = sorted((x, "left", n) for n, x in enumerate(left)) if keyed else sorted(left)
     theirs: list[Any] = sorted((x, "right", n) for n, x in enumerate(right)) if keyed else sorted(right)
-    merged = [x for a, b in _cut(ours, theirs, by, pieces) for x in _merge(a, b, by)]
+    cuts = _cut(ours, theirs, by, pieces)
+    merged = [x for number in range(len(cuts)) for x in _merge(cuts, number, by)]
     assert merged == sorted(ours + theirs, key=by)
 
 

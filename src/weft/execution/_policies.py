@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 type PolicyName = Literal["seq", "par", "par_unseq", "unseq"]
 
+_AUTO = ChunkSize("auto")
+
 
 @final
 class TaskTag:
@@ -45,7 +47,7 @@ class _Settings:
     """What the two kinds of policy share."""
 
     name: PolicyName
-    chunks: ChunkSize = ChunkSize("auto")
+    chunks: ChunkSize = _AUTO
     executor: ThreadPoolExecutor | SerialExecutor | None = None
 
     @property
@@ -110,7 +112,7 @@ class _Settings:
 
     def _words(self, tagged: str) -> str:
         words = self.name + tagged
-        if self.chunks != ChunkSize("auto"):
+        if self.chunks != _AUTO:
             words += f".with_({self.chunks!r})"
         if self.executor is not None:
             words += f".on({self.executor!r})"

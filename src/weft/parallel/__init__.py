@@ -1,12 +1,12 @@
 """Parallel algorithms: loops, reductions, searches, sorts and scans, with a policy as their first argument.
 
 Two tracks. With Python callables, chunks of the range are tasks of a thread pool: on a free-threaded build they run in
-parallel; with a GIL one thread runs Python code at a time, and nothing is gained unless the calls wait for something or
-let go of the GIL. Over buffers (numpy arrays, `array.array`, `memoryview`) of `float32 float64 int32 int64`, and with operators
-that the core knows, no Python runs, and all cores do on every build.
+parallel; with a GIL one thread runs Python code at a time, and nothing is gained unless the calls wait for something
+or let go of the GIL. Over buffers (numpy arrays, `array.array`, `memoryview`) of `float32 float64 int32 int64`, and
+with operators that the core knows, no Python runs, and all cores do on every build.
 
-Under every policy the exception that a sequential loop would have met (that of the lowest index) is raised, and the rest of
-the range is abandoned.
+Under every policy the exception that a sequential loop would have met (that of the lowest index) is raised, and the
+rest of the range is abandoned.
 """
 
 from __future__ import annotations

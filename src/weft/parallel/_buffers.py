@@ -15,12 +15,15 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from weft import _core
+from weft.execution._chunk_sizes import ChunkName
 from weft.parallel._launch import AnyPolicy, pool_of
 
 type Call = Callable[[], Any]
+type _Op = Literal["add", "mul", "min", "max"]
+type _Compare = Literal["lt", "le", "gt", "ge", "eq", "ne"]
 
-OPERATORS: dict[Any, str] = {operator.add: "add", operator.mul: "mul", min: "min", max: "max"}
-COMPARISONS: dict[Any, str] = {
+OPERATORS: dict[Any, _Op] = {operator.add: "add", operator.mul: "mul", min: "min", max: "max"}
+COMPARISONS: dict[Any, _Compare] = {
     operator.lt: "lt",
     operator.le: "le",
     operator.gt: "gt",
@@ -28,7 +31,7 @@ COMPARISONS: dict[Any, str] = {
     operator.eq: "eq",
     operator.ne: "ne",
 }
-_FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
+_FLIPPED: dict[_Compare, _Compare] = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 _PLACEHOLDER = getattr(functools, "Placeholder", None)  # from 3.14 on
 _OBJECTS = (list, tuple, range, dict, set)
 
@@ -50,14 +53,14 @@ def _fits(type_: tuple[str, int], number: object) -> bool:
     return kind == "float" and isinstance(number, float)
 
 
-def _name_of(operation: Any, names: dict[Any, str]) -> str | None:
+def _name_of[T](operation: Any, names: dict[Any, T]) -> T | None:
     try:
         return names.get(operation)
     except TypeError:  # callable, but not hashable
         return None
 
 
-def _comparison(predicate: Any) -> tuple[str, Any] | None:
+def _comparison(predicate: Any) -> tuple[_Compare, Any] | None:
     """`(name, value)` of a predicate that the core knows: a `functools.partial` of a comparison, with one value.
 
     `partial(operator.lt, 5)` asks whether 5 < x; with 3.14's `Placeholder` first, whether x < 5.
@@ -81,7 +84,7 @@ def _where(policy: AnyPolicy) -> Any:
     return pool_of(policy) if policy.parallel else None
 
 
-def _chunk(policy: AnyPolicy) -> tuple[str, int]:
+def _chunk(policy: AnyPolicy) -> tuple[ChunkName, int]:
     return policy.chunk_name, policy.chunk_size or 0
 
 
@@ -159,9 +162,7 @@ def find_if(policy: AnyPolicy, source: Any, predicate: Any) -> Call | None:
     return None if known is None else _compare("find", policy, source, *known)
 
 
-def _compare(
-    what: Literal["count", "find"], policy: AnyPolicy, source: Any, name: str, value: Any
-) -> Call | None:
+def _compare(what: Literal["count", "find"], policy: AnyPolicy, source: Any, name: _Compare, value: Any) -> Call | None:
     # Compared exactly, whatever the types: a number that the buffer's type cannot hold equals none.
     if not isinstance(value, int | float) or _type(source) is None:
         return None

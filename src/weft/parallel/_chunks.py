@@ -1,8 +1,8 @@
 """A chunk: a part of the range that one thread works on, element by element, until it is done or halted.
 
 Work on a chunk is a plain `for` loop over the parts that it yields, so that Ctrl-C and interrupts come through at each
-element. `halt` may be called by any thread: it empties the list that the loop runs over, which ends the loop at its next
-element on both builds. There is no flag to look at for each element.
+element. `halt` may be called by any thread: it empties the list that the loop runs over, which ends the loop at its
+next element on both builds. There is no flag to look at for each element.
 Pinned by tests/parallel/test_errors.py.
 """
 
@@ -83,8 +83,9 @@ class Whole:
         if not isinstance(source, Indexed):
             yield iter(source)
             return
-        for self.at in range(0, self.stop, PART):
-            yield iter(source.read(self.at, min(self.at + PART, self.stop)))
+        for at in range(0, self.stop, PART):
+            self.at = at
+            yield iter(source.read(at, min(at + PART, self.stop)))
 
     def spans(self) -> Iterator[range]:
         """The indices, in parts."""

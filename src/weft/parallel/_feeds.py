@@ -1,12 +1,12 @@
 """Feeds: which chunk a thread takes next. One for each way of cutting a range.
 
 - `Cursor` (auto, dynamic, guided): one shared place in the range; whoever is free takes the next elements.
-- `Dealt` (static): ranges of equal length, dealt in advance into one hand for each worker. Whoever has finished its own
-  takes over a hand that nobody holds, because a worker is busy elsewhere, and then helps others with theirs.
+- `Dealt` (static): ranges of equal length, dealt in advance into one hand for each worker. Whoever has finished its
+  own takes over a hand that nobody holds, because a worker is busy elsewhere, and then helps others with theirs.
 - `Stream` (auto and dynamic over an iterator): the thread that runs the algorithm reads ahead, bounded; others take.
 
-Methods that end in `_lock_held` are called with the region's lock held. `limit` is an index from which on nothing is to
-be begun any more; nothing below it is ever left out.
+Methods that end in `_lock_held` are called with the region's lock held. `limit` is an index from which on nothing is
+to be begun any more; nothing below it is ever left out.
 Pinned by tests/parallel/test_chunks.py.
 """
 

@@ -30,9 +30,7 @@ def reduce(policy: Policy, it: Iterable[Any], *, init: Any = ..., op: Callable[[
 def reduce(
     policy: TaskPolicy, it: Iterable[Any], *, init: Any = ..., op: Callable[[Any, Any], Any] = ...
 ) -> Future[Any]: ...
-def reduce(
-    policy: AnyPolicy, it: Iterable[Any], *, init: Any = 0, op: Callable[[Any, Any], Any] = operator.add
-) -> Any:
+def reduce(policy: AnyPolicy, it: Iterable[Any], *, init: Any = 0, op: Callable[[Any, Any], Any] = operator.add) -> Any:
     """`functools.reduce(op, it, init)`, for an associative `op`.
 
     Over a buffer, with `operator.add`, `operator.mul`, `min` or `max`, no Python runs: integers are exact, and sums of

@@ -1,8 +1,8 @@
 """From a policy to the threads: runs the chunks of a range in the caller or in a region, now or as a task.
 
 What each algorithm does here, in order: it checks its arguments, so that a mistake is raised in the caller under every
-policy; then `launch` runs it, or submits it as one task whose future it returns. That task is then the thread that asks:
-it takes part in its own region like any caller.
+policy; then `launch` runs it, or submits it as one task whose future it returns. That task is then the thread that
+asks: it takes part in its own region like any caller.
 Pinned by tests/parallel/test_policies.py.
 """
 

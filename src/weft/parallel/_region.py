@@ -1,10 +1,10 @@
 """A region: one range worked on by the thread that asks for it and by helpers, ordinary tasks of a pool.
 
-Each helper is one task and works on one chunk. When a helper begins, it sees to it that another is submitted, as long as
-there is something left and the pool has workers; when it is done, it submits its successor. So a small range costs one
-task at most, and a large one is shared within microseconds. A helper takes its chunk when it begins, not when it is
-submitted: the caller never waits for a task that has not begun, which is why a region inside a task of the same pool
-cannot deadlock (invariant 5).
+Each helper is one task and works on one chunk. When a helper begins, it sees to it that another is submitted, as long
+as there is something left and the pool has workers; when it is done, it submits its successor. So a small range costs
+one task at most, and a large one is shared within microseconds. A helper takes its chunk when it begins, not when it
+is submitted: the caller never waits for a task that has not begun, which is why a region inside a task of the same
+pool cannot deadlock (invariant 5).
 
 Invariants:
 - *Lowest index*: an event (an element that raised, or that was looked for) at index i sets `limit` to i. Nothing from
@@ -14,13 +14,14 @@ Invariants:
   Ctrl-C with a helper that is stuck in C: it is left behind after `CTRL_C_SECONDS`, and reported (invariant 4).
 - No code of the user's runs, and nothing is submitted or cancelled, while the lock is held.
 
-Threads: `run` is for the thread that made the region; helpers are tasks on workers. Helpers run in copies of the context that `run` was called in, and so do the caller's own chunks.
+Threads: `run` is for the thread that made the region; helpers are tasks on workers. Helpers run in copies of the
+context that `run` was called in, and so do the caller's own chunks.
 
 An exception that is no `Exception` and arrives in the caller (Ctrl-C, `Interrupted`, `SystemExit`) aborts the region:
 what has not begun is cancelled, what runs is halted and interrupted.
 
-Such exceptions may come into any line of this file that runs in the caller or in a helper's task: a `with` on a lock is
-no protection (3.14 looks for them between taking the lock and entering the block). So what they can leave undone is
+Such exceptions may come into any line of this file that runs in the caller or in a helper's task: a `with` on a lock
+is no protection (3.14 looks for them between taking the lock and entering the block). So what they can leave undone is
 done again, by `_recover`; and the lock is one that knows its owner. Callbacks of futures are no place for Python code
 either: an exception that comes into one is swallowed. Theirs is the `append` of a deque, and whoever submits next, or
 waits, looks there.

@@ -1,9 +1,9 @@
 """`inclusive_scan` and `exclusive_scan`: each element combined with all before it.
 
 In parallel a scan takes two rounds. In the first, each chunk is scanned by itself; then what goes before each chunk is
-combined from their last values, in order; in the second, it is combined into the values of each chunk. That is twice the
-calls, so where nothing is gained by threads (with a GIL, unless the caller cuts the range), there is one chunk and one round.
-Nothing is written before the first round is over.
+combined from their last values, in order; in the second, it is combined into the values of each chunk. That is twice
+the calls, so where nothing is gained by threads (with a GIL, unless the caller cuts the range), there is one chunk and
+one round. Nothing is written before the first round is over.
 Pinned by tests/parallel/test_properties.py.
 """
 
@@ -163,7 +163,7 @@ def _scan(policy: AnyPolicy, name: str, source: Any, dst: Written, op: _Op, init
     if in_one_piece(policy):
         _plain(name, known, dst, op, init, inclusive)
         return
-    chunks = [(at, values) for at, values in run_chunks(policy, name, known, scan_one) if values]
+    chunks = [pair for pair in run_chunks(policy, name, known, scan_one) if pair[1]]
     # What goes before each chunk: a scan of the chunks' last values.
     befores: list[Any] = [init]
     for _, values in chunks[:-1]:
@@ -173,9 +173,14 @@ def _scan(policy: AnyPolicy, name: str, source: Any, dst: Written, op: _Op, init
     def put_some(chunk: Work) -> None:
         for part in chunk:
             for number in part:
-                put(chunks[number][0], befores[number], chunks[number][1])
+                at, values = _chunk(chunks, number)
+                put(at, befores[number], values)
 
     run_chunks(policy.with_(dynamic_chunk_size(1)), name, range(len(chunks)), put_some)
+
+
+def _chunk(chunks: list[tuple[int, list[Any]]], number: int) -> tuple[int, list[Any]]:
+    return chunks[number]
 
 
 def _plain(name: str, source: Any, dst: Written, op: _Op, init: Any, inclusive: bool) -> None:

@@ -1,7 +1,8 @@
 """`count count_if find find_if all_of any_of none_of`: questions to each element.
 
-A search ends at its first hit: nothing behind it is begun any more, and everything before it has been asked. Under `seq`
-the elements are asked one after the other and nothing is read too much; in parallel, some behind the hit may be asked.
+A search ends at its first hit: nothing behind it is begun any more, and everything before it has been asked. Under
+`seq` the elements are asked one after the other and nothing is read too much; in parallel, some behind the hit may be
+asked.
 Pinned by tests/parallel/test_properties.py and test_sources.py.
 """
 

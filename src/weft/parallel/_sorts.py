@@ -1,14 +1,16 @@
 """`sort` and `stable_sort`: Python objects by merging sorted runs, buffers by the core.
 
-Runs are pieces of the range, each sorted by `list.sort`. Then neighbours are merged, pair by pair, also by `list.sort`,
-which finds two ascending runs and merges them in C. Where there are fewer pairs than workers, a pair is cut so that each
-merges a piece of it: all of the left run below a value, and what is less than that value in the right one.
+Runs are pieces of the range, each sorted by `list.sort`. Then neighbours are merged, pair by pair, also by
+`list.sort`, which finds two ascending runs and merges them in C. Where there are fewer pairs than workers, a pair is
+cut so that each merges a piece of it: all of the left run below a value, and what is less than that value in the right
+one.
 
-As `list.sort`: only `<` is used, `key` is called once for each element, in parallel; `reverse` keeps equal elements in their
-order. An exception leaves the list as it was.
+As `list.sort`: only `<` is used, `key` is called once for each element, in parallel; `reverse` keeps equal elements in
+their order. An exception leaves the list as it was.
 
-With a GIL only one thread compares at a time, and merging would be work on top: there, unless the caller cuts the range,
-it is one run. Tried: `heapq.merge`, which is Python for each element, and many times slower than the comparisons it saves.
+With a GIL only one thread compares at a time, and merging would be work on top: there, unless the caller cuts the
+range, it is one run. Tried: `heapq.merge`, which is Python for each element, and many times slower than the
+comparisons it saves.
 Pinned by tests/parallel/test_sorts.py.
 """
 
@@ -184,7 +186,7 @@ def _merged_by_pairs(
         ends.append(len(cuts))
 
     def merge(chunk: Work) -> list[list[Any]]:
-        return [_merge(*cuts[number], by) for part in chunk for number in part]
+        return [_merge(cuts, number, by) for part in chunk for number in part]
 
     one_by_one = policy.with_(dynamic_chunk_size(1))
     merged = [run for runs in run_chunks(one_by_one, name, range(len(cuts)), merge) for run in runs]
@@ -217,7 +219,8 @@ def _cut(left: list[Any], right: list[Any], by: _Key | None, pieces: int) -> lis
     return cuts
 
 
-def _merge(left: list[Any], right: list[Any], by: _Key | None) -> list[Any]:
+def _merge(cuts: list[_Cut], number: int, by: _Key | None) -> list[Any]:
+    left, right = cuts[number]
     left += right
     left.sort(key=by)
     return left

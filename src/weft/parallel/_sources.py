@@ -1,8 +1,8 @@
 """Where an algorithm reads, and where it writes.
 
-A source with a length whose elements can be had by index (a list, a range, an array, any sequence) is *indexed*: workers
-read it themselves, a piece at a time. Everything else is an iterator of the user's, which is not thread-safe: it is
-read by the thread that runs the algorithm, and nothing else touches it.
+A source with a length whose elements can be had by index (a list, a range, an array, any sequence) is *indexed*:
+workers read it themselves, a piece at a time. Everything else is an iterator of the user's, which is not thread-safe:
+it is read by the thread that runs the algorithm, and nothing else touches it.
 
 Pieces are lists that nobody else has. Emptying one ends a loop over it at its next element: that is how a chunk is
 stopped from outside, at no cost for the elements (see `weft.parallel._chunks`).
@@ -18,7 +18,7 @@ from typing import Any
 PART = 4096
 """Elements that are read at a time: few enough to stay in the cache."""
 
-_SLICED = (list, tuple, range, str, bytes, bytearray, memoryview)
+_SLICED = (tuple, range, str, bytes, bytearray, memoryview)
 
 type Destination[T] = MutableSequence[T] | Buffer
 """Where results go: a list, or an array of the right type."""
@@ -43,12 +43,13 @@ class Indexed:
 
 def indexed(source: Any) -> Indexed | None:
     """The source by index, or None if it has to be iterated over."""
-    if type(source) in _SLICED or isinstance(source, Buffer):
-        if type(source) is list:
-            return Indexed(len(source), lambda start, stop: source[start:stop])
-        return Indexed(len(source), lambda start, stop: list(source[start:stop]))
+    elements: Any = source
+    kind = type(elements)
+    if kind is list:
+        return Indexed(len(elements), lambda start, stop: elements[start:stop])
+    if kind in _SLICED or isinstance(source, Buffer):
+        return Indexed(len(elements), lambda start, stop: list(elements[start:stop]))
     if isinstance(source, Sequence):
-        elements: Sequence[Any] = source
         return Indexed(len(elements), lambda start, stop: [elements[index] for index in range(start, stop)])
     return None
 
@@ -91,17 +92,21 @@ class Written:
 
     __slots__ = ("_slices", "_target", "length")
 
-    def __init__(self, destination: Any, name: str = "dst") -> None:
-        if not hasattr(type(destination), "__setitem__") or not hasattr(type(destination), "__len__"):
+    _target: Any
+
+    def __init__(self, destination: Destination[Any], name: str = "dst") -> None:
+        target: Any = destination
+        kind: Any = type(destination)
+        if not hasattr(kind, "__setitem__") or not hasattr(kind, "__len__"):
             raise TypeError(
-                f"{name} must be a list or another mutable sequence, or a writable buffer, not {destination!r}; "
+                f"{name} must be a list or another mutable sequence, or a writable buffer, not {target!r}; "
                 f"results are written into it"
             )
         if isinstance(destination, memoryview) and destination.readonly:
             raise TypeError(f"{name} is a read-only memoryview; results are written into it")
-        self._target = destination
-        self._slices = type(destination) is list
-        self.length = len(destination)
+        self._target = target
+        self._slices = kind is list
+        self.length = len(target)
 
     def check_room(self, needed: int, what: str = "the source") -> None:
         """Raises ValueError if `needed` elements do not fit."""
