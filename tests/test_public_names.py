@@ -20,7 +20,7 @@ TOP_LEVEL = {
     *("async_", "Future", "TaskGroup", "when_all", "when_any", "dataflow", "ready_future", "shared_future"),
     *("init", "shutdown", "is_running"),
     *("Decision", "last_decision", "add_decision_listener", "remove_decision_listener", "observe_decisions"),
-    *("executors", "futures", "config", "errors", "debug"),
+    *("executors", "futures", "config", "errors", "debug", "execution", "kernels", "parallel"),
     *("aio", "to_thread"),
 }
 # The command, which is no library, and `python -m weft`.

@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import aio, config, debug, errors, executors, futures
+    from weft import aio, config, debug, errors, execution, executors, futures, kernels, parallel
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -62,13 +62,16 @@ __all__ = [
     "dataflow",
     "debug",
     "errors",
+    "execution",
     "executors",
     "futures",
     "get_default_config",
     "init",
     "is_running",
+    "kernels",
     "last_decision",
     "observe_decisions",
+    "parallel",
     "ready_future",
     "remove_decision_listener",
     "reset",
@@ -105,7 +108,7 @@ _HOMES = {
     "when_all": "weft.futures",
     "when_any": "weft.futures",
 }
-_SUBMODULES = frozenset({"aio", "config", "debug", "errors", "executors", "futures"})
+_SUBMODULES = frozenset({"aio", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"})
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

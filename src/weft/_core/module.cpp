@@ -16,8 +16,10 @@
 #include "fork.hpp"
 #include "inbox.hpp"
 #include "introspection.hpp"
+#include "kernels.hpp"
 #include "mailbox.hpp"
 #include "pool.hpp"
+#include "region.hpp"
 #include "trace.hpp"
 
 namespace weft::core {
@@ -128,7 +130,7 @@ int module_exec(PyObject* module) {
     return -1;
   }
   for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions,
-                                 await_functions}) {
+                                 await_functions, region_functions, kernel_functions, linear_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
   try {

@@ -503,6 +503,20 @@ PyType_Slot pool_slots[] = {
 
 }  // namespace
 
+PoolCore* open_pool_of(PyObject* executor, State* state) {
+  if (!PyObject_TypeCheck(executor, state->pool_type)) {
+    PyErr_Format(PyExc_TypeError,
+                 "executor must be a weft.executors.ThreadPoolExecutor, or None to work in the calling thread, not %R; other "
+                 "executors cannot run native loops",
+                 executor);
+    return nullptr;
+  }
+  PoolCore* core = core_of(executor);
+  if (core == nullptr || is_open(core)) return core;
+  (void)refuse_task(core);
+  return nullptr;
+}
+
 PyMethodDef pool_functions[] = {
     {"live_pools", live_pools, METH_NOARGS, "live_pools($module, /)\n--\n\nA handle for each pool whose workers may still run."},
     {"close_interpreter", close_interpreter, METH_NOARGS,

@@ -32,6 +32,7 @@ struct PoolCore final : Timer::Client {
   PyObject* const module;  // strong: keeps `state` alive
   const uint32_t generation;
   const uint16_t tag;  // see Future::pool_tag
+  const size_t cpus;  // that this process may use
   PoolCore* next_pool = nullptr;  // State::pools, guarded by its mutex
   PoolCore* previous_pool = nullptr;
 
@@ -123,6 +124,9 @@ PyObject* run_in_caller(PoolCore*, Future*);
 // exception is set, and the Future is as it was, or has run in here and passes Ctrl-C on.
 [[nodiscard]] bool give_to_pool(PoolCore*, Future*, bool held);
 
+// The pool behind an executor of ours, borrowed, if it takes tasks. Null, with an exception set: it takes none, or is no
+// executor of ours.
+PoolCore* open_pool_of(PyObject* executor, State*);
 // A counted Future does not wait any more: room for another.
 void leave_queue(Future*);
 // Runs a task that waits. False: somebody else has it. Attached; runs arbitrary code.

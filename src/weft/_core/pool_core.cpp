@@ -42,12 +42,13 @@ void warn(const char* message, PyObject* argument) {
 
 }  // namespace
 
-PoolCore::PoolCore(State* owner, PyObject* owner_module, size_t max_workers, size_t cpus)
-    : scheduler(max_workers, cpus),
+PoolCore::PoolCore(State* owner, PyObject* owner_module, size_t max_workers, size_t cpu_count)
+    : scheduler(max_workers, cpu_count),
       state(owner),
       module(Py_NewRef(owner_module)),
       generation(fork_generation.load(sync::relaxed)),
-      tag(static_cast<uint16_t>(pools_made.fetch_add(1, sync::relaxed))) {
+      tag(static_cast<uint16_t>(pools_made.fetch_add(1, sync::relaxed))),
+      cpus(cpu_count) {
   sync::LockGuard guard(state->pools_mutex);
   next_pool = state->pools;
   if (next_pool != nullptr) next_pool->previous_pool = this;
