@@ -108,7 +108,9 @@ _HOMES = {
     "when_all": "weft.futures",
     "when_any": "weft.futures",
 }
-_SUBMODULES = frozenset({"aio", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"})
+_SUBMODULES = frozenset(
+    {"aio", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
+)
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:
