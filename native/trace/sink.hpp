@@ -12,6 +12,7 @@
 #include <unordered_set>
 
 #include "trace/event.hpp"
+#include "trace/text.hpp"
 
 namespace weft::trace {
 
@@ -40,21 +41,27 @@ class File : public Sink {
  protected:
   static constexpr size_t kBatch = 1 << 16;  // bytes
 
+  static constexpr size_t kMostPerLine = 512;  // bytes, without names
+
   // What has been put into `text_` ends a line.
   void line_ended() {
     if (text_.size() >= kBatch) flush();
   }
+  // The names of a worker and its pool, as JSON. Events come thread by thread: the last one asked for is mostly asked for
+  // again.
+  struct Names {
+    std::string worker;
+    std::string pool;
+  };
+  const Names& names_for(const Pool&, int32_t worker);
 
-  // The worker's name, as JSON. Events come thread by thread, so the last one asked for is mostly asked for again.
-  const std::string& worker(const Pool&, int32_t index);
-
-  std::string text_;
+  Text text_;
 
  private:
   int descriptor_;
   const Pool* last_pool_ = nullptr;
-  int32_t last_index_ = 0;
-  std::string last_worker_;
+  int32_t last_worker_ = 0;
+  Names names_;
 };
 
 // One object a line. `epoch` is what to add to the monotonic clock to get the time since 1970.
@@ -78,7 +85,7 @@ class ChromeTrace final : public File {
  private:
   void begin(char phase, std::string_view name, uint64_t thread);
   void end();
-  void name_thread(uint64_t thread, const std::string& worker);
+  void name_thread(uint64_t thread, const Names&);
 
   const std::string process_;
   uint64_t next_id_ = 1;
@@ -103,8 +110,5 @@ class Memory final : public Sink {
   std::deque<Row> rows_;
   std::unordered_set<std::string> names_;  // each once; never moved
 };
-
-// A string as JSON has it, with its quotes. For what is UTF-8.
-void append_json(std::string& to, std::string_view text);
 
 }  // namespace weft::trace
