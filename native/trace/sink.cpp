@@ -39,7 +39,18 @@ void File::flush() {
       error_ = errno;
     }
   }
+  flushed_ += text_.size();
   text_.clear();
+  line_begins_ = 0;
+}
+
+void File::line_ended(size_t separator) {
+  const uint64_t begins = flushed_ + line_begins_;
+  const size_t length = text_.size() - line_begins_;
+  const size_t left = kPage - begins % kPage;
+  if (length > left && length <= kPage) text_.insert_spaces(line_begins_ > separator ? line_begins_ - separator : 0, left);
+  line_begins_ = text_.size();
+  if (text_.size() >= kBatch) flush();
 }
 
 void File::close() {
@@ -93,7 +104,7 @@ void JsonLines::add(const Event& event, std::string_view name, const Pool& pool)
     text_.put("null");
   }
   text_.put("}\n");
-  line_ended();
+  line_ended(1);
 }
 
 ChromeTrace::ChromeTrace(int descriptor, uint64_t process, std::string_view label)
@@ -121,9 +132,9 @@ void ChromeTrace::begin(char phase, std::string_view name, uint64_t thread) {
   text_.put(R"(, "ts": )");
 }
 
-void ChromeTrace::end() {
+void ChromeTrace::end_event() {
   text_.put('}');
-  line_ended();
+  line_ended(0);
 }
 
 void ChromeTrace::name_thread(uint64_t thread, const Names& names) {
@@ -135,7 +146,7 @@ void ChromeTrace::name_thread(uint64_t thread, const Names& names) {
   text_.put(R"(0, "args": {"name": )");
   text_.put(names.worker);
   text_.put('}');
-  end();
+  end_event();
 }
 
 void ChromeTrace::add(const Event& event, std::string_view name, const Pool& pool) {
@@ -156,7 +167,7 @@ void ChromeTrace::add(const Event& event, std::string_view name, const Pool& poo
     text_.put(R"(, "queued_us": )");
     text_.microseconds(event.queued());
     text_.put('}');
-    end();
+    end_event();
     if (pool.flavor == Flavor::serial) return;  // it did not wait in a queue
   }
   // The time in the queue, as a pair of nestable async events.
@@ -173,7 +184,7 @@ void ChromeTrace::add(const Event& event, std::string_view name, const Pool& poo
       text_.put(name_of(event.outcome));
       text_.put(R"("})");
     }
-    end();
+    end_event();
   }
 }
 

@@ -1,7 +1,9 @@
 // Where drained events go: a file of JSON lines, a file in the Trace Event Format, or memory.
 //
 // Called by the drainer only, but for Memory::rows, which is read when the drainer has ended.
-// Files are written in whole lines, each write at the end of one, so that what a crash leaves behind can be read.
+//
+// What a crash leaves behind of a file can be read: each write ends with a line, and lines do not straddle pages of 4 KiB.
+// A system call that is cut short because the process is killed is cut between two pages.
 #pragma once
 
 #include <deque>
@@ -43,10 +45,11 @@ class File : public Sink {
 
   static constexpr size_t kMostPerLine = 512;  // bytes, without names
 
-  // What has been put into `text_` ends a line.
-  void line_ended() {
-    if (text_.size() >= kBatch) flush();
-  }
+  static constexpr size_t kPage = 4096;
+
+  // What has been put into `text_` since the last call is a line. `separator` is how many bytes at the end of a line belong
+  // behind the spaces that fill a page.
+  void line_ended(size_t separator);
   // The names of a worker and its pool, as JSON. Events come thread by thread: the last one asked for is mostly asked for
   // again.
   struct Names {
@@ -59,6 +62,8 @@ class File : public Sink {
 
  private:
   int descriptor_;
+  uint64_t flushed_ = 0;    // bytes
+  size_t line_begins_ = 0;  // in text_
   const Pool* last_pool_ = nullptr;
   int32_t last_worker_ = 0;
   Names names_;
@@ -84,7 +89,7 @@ class ChromeTrace final : public File {
 
  private:
   void begin(char phase, std::string_view name, uint64_t thread);
-  void end();
+  void end_event();
   void name_thread(uint64_t thread, const Names&);
 
   const std::string process_;

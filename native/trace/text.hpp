@@ -25,6 +25,14 @@ class Text {
   std::string_view view() const { return {bytes_.get(), size()}; }
   size_t size() const { return static_cast<size_t>(at_ - bytes_.get()); }
   void clear() { at_ = bytes_.get(); }
+  // Moves what is there from `where` on, to put so many spaces before it.
+  void insert_spaces(size_t where, size_t count) {
+    make_room(count);
+    char* from = bytes_.get() + where;
+    std::memmove(from + count, from, size() - where);
+    std::memset(from, ' ', count);
+    at_ += count;
+  }
 
   // --- only with room for it ---
   void put(std::string_view text) {

@@ -135,7 +135,7 @@ def test_a_chrome_trace_can_be_read_while_it_grows(tmp_path: Path, ended: Callab
         for future in [pool.submit(nothing) for _ in range(1000)]:
             future.result(PATIENCE)
         wait_until(lambda: path.read_text().count('"X"') == 1000, "all of it is there")
-        by_phase = trace_event_format.check(trace_event_format.load(path, cut_off=True))
+        by_phase = trace_event_format.check(trace_event_format.load(path, cut_off=True), cut_off=True)
         assert len(by_phase["X"]) == 1000
     ended()
     trace_event_format.check(trace_event_format.load(path))

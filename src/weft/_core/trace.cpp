@@ -98,7 +98,7 @@ PyObject* qualified_name(State* state, PyObject* callable) {
 }
 
 PyObject* function_name(State* state, PyObject* callable, int depth) {
-  if (is_partial(callable) && depth < kUnwrapAtMost) {
+  if (!PyFunction_Check(callable) && is_partial(callable) && depth < kUnwrapAtMost) {
     Owned inner(PyObject_GetAttrString(callable, "func"));
     Owned name(inner ? function_name(state, inner.get(), depth + 1) : nullptr);
     return name ? PyUnicode_FromFormat("partial(%U)", name.get()) : nullptr;
@@ -165,15 +165,19 @@ bool pool_in_trace(PoolCore* core, uint32_t session, uint32_t* index) {
   return true;
 }
 
-void record(Future* future, Event event, State* state) {
+inline void record(Future* future, Event event, State* state) {
   const Traced& traced = *future->traced;
   Lane* lane = lane_of(state, traced.session);
   if (lane == nullptr) return;
-  Py_ssize_t length = 0;
-  const char* name = PyUnicode_AsUTF8AndSize(traced.name, &length);  // encodable, see begin_trace
-  if (name == nullptr) {
+  const char* name;
+  Py_ssize_t length;
+  if (PyUnicode_IS_COMPACT_ASCII(traced.name)) {
+    name = reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(traced.name));  // SAFETY: bytes, which are characters
+    length = PyUnicode_GET_LENGTH(traced.name);
+  } else if ((name = PyUnicode_AsUTF8AndSize(traced.name, &length)) == nullptr) {  // encodable, see readable_name
     PyErr_Clear();
     name = "";
+    length = 0;
   }
   event.submitted = traced.submitted;
   event.pool = traced.pool;
