@@ -145,3 +145,25 @@ TEST(chrome_trace) {
         ",\n{\"ph\": \"e\", \"name\": \"a\", \"pid\": 99, \"tid\": 11, \"ts\": 1.042, \"cat\": \"queue\", \"id\": \"1\", "
         "\"args\": {\"state\": \"done\"}}\n]\n");
 }
+
+TEST(no_line_straddles_a_page) {
+  constexpr size_t kPage = 4096;
+  Random random(seed());
+  std::vector<std::pair<Event, std::string>> events;
+  for (uint64_t i = 0; i < 3000; ++i) events.emplace_back(event(0, i), std::string(random.below(300), 'x'));
+  const std::string lines = written([](int file) { return std::make_unique<JsonLines>(file, 0); }, events);
+  size_t count = 0;
+  for (size_t begin = 0; begin < lines.size(); ++count) {
+    const size_t end = lines.find('\n', begin);
+    CHECK(end != std::string::npos);
+    CHECK_EQ(lines.find_first_not_of(' ', begin) / kPage, end / kPage);
+    begin = end + 1;
+  }
+  CHECK_EQ(count, events.size());
+  const std::string chrome =
+      written([](int file) { return std::make_unique<ChromeTrace>(file, 1, "python"); }, events);
+  for (size_t page = kPage; page < chrome.size() - 8; page += kPage) {
+    const size_t last = chrome.find_last_not_of(' ', page - 1);
+    CHECK(chrome[last] == '}');  // cut off here, it lacks the bracket and nothing else
+  }
+}

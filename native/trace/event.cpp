@@ -2,19 +2,11 @@
 
 namespace weft::trace {
 
-const char* name_of(Outcome outcome) {
-  switch (outcome) {
-    case Outcome::done: return "done";
-    case Outcome::failed: return "failed";
-    case Outcome::cancelled: return "cancelled";
-    case Outcome::timeout: return "timeout";
-    case Outcome::retried: return "retried";
-    case Outcome::interrupted: return "interrupted";
-    case Outcome::abandoned: break;
-  }
-  return "abandoned";
+std::string_view name_of(Outcome outcome) {
+  constexpr std::string_view names[] = {"done", "failed", "cancelled", "timeout", "retried", "interrupted", "abandoned"};
+  return names[static_cast<size_t>(outcome)];
 }
 
-const char* name_of(Flavor flavor) { return flavor == Flavor::threads ? "threads" : "serial"; }
+std::string_view name_of(Flavor flavor) { return flavor == Flavor::threads ? "threads" : "serial"; }
 
 }  // namespace weft::trace

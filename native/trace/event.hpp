@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "sync/clock.hpp"
 
@@ -20,8 +21,9 @@ enum class Outcome : uint8_t {
 
 enum class Flavor : uint8_t { threads, serial };
 
-const char* name_of(Outcome);
-const char* name_of(Flavor);
+// Terminated by a zero, too.
+std::string_view name_of(Outcome);
+std::string_view name_of(Flavor);
 
 inline constexpr sync::Nanos kNever = 0;
 

@@ -1,9 +1,6 @@
 #include "trace/sink.hpp"
 
-#include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <cstdio>
 #include <string>
 
 #if defined(_WIN32)
@@ -16,35 +13,6 @@ namespace weft::trace {
 
 namespace {
 
-template <class Integer>
-void append_integer(std::string& to, Integer value) {
-  char text[24];
-  to.append(text, std::to_chars(text, text + sizeof text, value).ptr);
-}
-
-// In units of 10^`decimals` nanoseconds, with all decimals: no float comes in, so nothing is rounded. By hand, since the
-// drainer spends most of its time here: printf takes ten times as long.
-template <int decimals>
-void append_decimal(std::string& to, sync::Nanos nanos) {
-  constexpr sync::Nanos unit = decimals == 9 ? sync::kSecond : sync::kMicrosecond;
-  if (nanos < 0) {
-    to += '-';
-    nanos = -nanos;
-  }
-  append_integer(to, nanos / unit);
-  char fraction[decimals + 1];
-  fraction[0] = '.';
-  sync::Nanos rest = nanos % unit;
-  for (int i = decimals; i > 0; --i) {
-    fraction[i] = static_cast<char>('0' + rest % 10);
-    rest /= 10;
-  }
-  to.append(fraction, sizeof fraction);
-}
-
-void append_seconds(std::string& to, sync::Nanos nanos) { append_decimal<9>(to, nanos); }
-void append_microseconds(std::string& to, sync::Nanos nanos) { append_decimal<3>(to, nanos); }
-
 int close_descriptor(int descriptor) {
 #if defined(_WIN32)
   return _close(descriptor);
@@ -55,46 +23,34 @@ int close_descriptor(int descriptor) {
 
 }  // namespace
 
-void append_json(std::string& to, std::string_view text) {
-  const auto special = [](char c) { return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20; };
-  to += '"';
-  if (std::none_of(text.begin(), text.end(), special)) {
-    to += text;
-    to += '"';
-    return;
-  }
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      to += '\\';
-      to += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
-      to += escape;
-    } else {
-      to += c;
-    }
-  }
-  to += '"';
-}
-
 // ---- files --------------------------------------------------------------------------------------------------------
 
 void File::flush() {
-  size_t done = 0;
-  while (error_ == 0 && done < text_.size()) {
+  std::string_view left = text_.view();
+  while (error_ == 0 && !left.empty()) {
 #if defined(_WIN32)
-    const int wrote = _write(descriptor_, text_.data() + done, static_cast<unsigned>(text_.size() - done));
+    const int wrote = _write(descriptor_, left.data(), static_cast<unsigned>(left.size()));
 #else
-    const ssize_t wrote = ::write(descriptor_, text_.data() + done, text_.size() - done);
+    const ssize_t wrote = ::write(descriptor_, left.data(), left.size());
 #endif
     if (wrote >= 0) {
-      done += static_cast<size_t>(wrote);
+      left.remove_prefix(static_cast<size_t>(wrote));
     } else if (errno != EINTR) {
       error_ = errno;
     }
   }
+  flushed_ += text_.size();
   text_.clear();
+  line_begins_ = 0;
+}
+
+void File::line_ended(size_t separator) {
+  const uint64_t begins = flushed_ + line_begins_;
+  const size_t length = text_.size() - line_begins_;
+  const size_t left = kPage - begins % kPage;
+  if (length > left && length <= kPage) text_.insert_spaces(line_begins_ > separator ? line_begins_ - separator : 0, left);
+  line_begins_ = text_.size();
+  if (text_.size() >= kBatch) flush();
 }
 
 void File::close() {
@@ -104,124 +60,137 @@ void File::close() {
 
 void File::forget() { (void)close_descriptor(descriptor_); }
 
-const std::string& File::worker(const Pool& pool, int32_t index) {
-  if (&pool != last_pool_ || index != last_index_) {
-    last_pool_ = &pool;
-    last_index_ = index;
-    last_worker_.clear();
-    append_json(last_worker_, pool.worker(index));
-  }
-  return last_worker_;
+const File::Names& File::names_for(const Pool& pool, int32_t worker) {
+  if (&pool == last_pool_ && worker == last_worker_) return names_;
+  last_pool_ = &pool;
+  last_worker_ = worker;
+  const auto as_json = [](const std::string& name) {
+    Text text;
+    text.make_room(Text::in_json(name.size()));
+    text.json(name);
+    return std::string(text.view());
+  };
+  names_ = {as_json(pool.worker(worker)), as_json(pool.name)};
+  return names_;
 }
 
 void JsonLines::add(const Event& event, std::string_view name, const Pool& pool) {
-  text_ += R"({"name": )";
-  append_json(text_, name);
-  text_ += R"(, "worker": )";
-  text_ += event.ran() ? worker(pool, event.worker) : "null";
-  text_ += R"(, "flavor": ")";
-  text_ += name_of(pool.flavor);
-  text_ += R"(", "start": )";
+  const Names& names = names_for(pool, event.worker);
+  text_.make_room(kMostPerLine + Text::in_json(name.size()) + names.worker.size() + names.pool.size());
+  text_.put(R"({"name": )");
+  text_.json(name);
+  text_.put(R"(, "worker": )");
+  text_.put(event.ran() ? std::string_view(names.worker) : "null");
+  text_.put(R"(, "flavor": ")");
+  text_.put(name_of(pool.flavor));
+  text_.put(R"(", "start": )");
   if (event.ran()) {
-    append_seconds(text_, event.started + epoch_);
-    text_ += R"(, "duration": )";
-    append_seconds(text_, event.duration());
+    text_.seconds(event.started + epoch_);
+    text_.put(R"(, "duration": )");
+    text_.seconds(event.duration());
   } else {
-    text_ += R"(null, "duration": null)";
+    text_.put(R"(null, "duration": null)");
   }
-  text_ += R"(, "state": ")";
-  text_ += name_of(event.outcome);
-  text_ += R"(", "queued": )";
-  append_seconds(text_, event.queued());
-  text_ += R"(, "pool": )";
-  append_json(text_, pool.name);
-  text_ += R"(, "thread": )";
+  text_.put(R"(, "state": ")");
+  text_.put(name_of(event.outcome));
+  text_.put(R"(", "queued": )");
+  text_.seconds(event.queued());
+  text_.put(R"(, "pool": )");
+  text_.put(names.pool);
+  text_.put(R"(, "thread": )");
   if (event.ran()) {
-    append_integer(text_, event.thread);
+    text_.integer(event.thread);
   } else {
-    text_ += "null";
+    text_.put("null");
   }
-  text_ += "}\n";
-  line_ended();
+  text_.put("}\n");
+  line_ended(1);
 }
 
 ChromeTrace::ChromeTrace(int descriptor, uint64_t process, std::string_view label)
     : File(descriptor), process_(std::to_string(process)) {
   // Each line but the first begins with the comma, so that what is there ends with a whole event.
-  text_ = R"([
-{"ph": "M", "name": "process_name", "pid": )";
-  text_ += process_;
-  text_ += R"(, "tid": 0, "ts": 0, "args": {"name": )";
-  append_json(text_, label);
-  text_ += "}}";
+  text_.make_room(kMostPerLine + Text::in_json(label.size()));
+  text_.put("[\n");
+  text_.put(R"({"ph": "M", "name": "process_name", "pid": )");
+  text_.put(process_);
+  text_.put(R"(, "tid": 0, "ts": 0, "args": {"name": )");
+  text_.json(label);
+  text_.put("}}");
 }
 
 void ChromeTrace::begin(char phase, std::string_view name, uint64_t thread) {
-  text_ += ",\n{\"ph\": \"";
-  text_ += phase;
-  text_ += R"(", "name": )";
-  append_json(text_, name);
-  text_ += R"(, "pid": )";
-  text_ += process_;
-  text_ += R"(, "tid": )";
-  append_integer(text_, thread);
-  text_ += R"(, "ts": )";
+  text_.make_room(kMostPerLine + Text::in_json(name.size()));
+  text_.put(",\n{\"ph\": \"");
+  text_.put(phase);
+  text_.put(R"(", "name": )");
+  text_.json(name);
+  text_.put(R"(, "pid": )");
+  text_.put(process_);
+  text_.put(R"(, "tid": )");
+  text_.integer(thread);
+  text_.put(R"(, "ts": )");
 }
 
-void ChromeTrace::end() {
-  text_ += '}';
-  line_ended();
+void ChromeTrace::end_event() {
+  text_.put('}');
+  line_ended(0);
 }
 
-void ChromeTrace::name_thread(uint64_t thread, const std::string& worker) {
+void ChromeTrace::name_thread(uint64_t thread, const Names& names) {
   std::string& known = threads_[thread];
-  if (known == worker) return;
-  known = worker;
+  if (known == names.worker) return;
+  known = names.worker;
   begin('M', "thread_name", thread);
-  text_ += R"(0, "args": {"name": )";
-  text_ += worker;
-  text_ += '}';
-  end();
+  text_.make_room(kMostPerLine + names.worker.size());
+  text_.put(R"(0, "args": {"name": )");
+  text_.put(names.worker);
+  text_.put('}');
+  end_event();
 }
 
 void ChromeTrace::add(const Event& event, std::string_view name, const Pool& pool) {
   if (event.ran()) {
-    name_thread(event.thread, worker(pool, event.worker));
+    const Names& names = names_for(pool, event.worker);
+    name_thread(event.thread, names);
     begin('X', name, event.thread);
-    append_microseconds(text_, event.started);
-    text_ += R"(, "dur": )";
-    append_microseconds(text_, event.duration());
-    text_ += R"(, "cat": ")";
-    text_ += name_of(pool.flavor);
-    text_ += R"(", "args": {"state": ")";
-    text_ += name_of(event.outcome);
-    text_ += R"(", "pool": )";
-    append_json(text_, pool.name);
-    text_ += R"(, "queued_us": )";
-    append_microseconds(text_, event.queued());
-    text_ += '}';
-    end();
+    text_.make_room(kMostPerLine + names.pool.size());
+    text_.microseconds(event.started);
+    text_.put(R"(, "dur": )");
+    text_.microseconds(event.duration());
+    text_.put(R"(, "cat": ")");
+    text_.put(name_of(pool.flavor));
+    text_.put(R"(", "args": {"state": ")");
+    text_.put(name_of(event.outcome));
+    text_.put(R"(", "pool": )");
+    text_.put(names.pool);
+    text_.put(R"(, "queued_us": )");
+    text_.microseconds(event.queued());
+    text_.put('}');
+    end_event();
     if (pool.flavor == Flavor::serial) return;  // it did not wait in a queue
   }
   // The time in the queue, as a pair of nestable async events.
   const uint64_t id = next_id_++;
   for (const char phase : {'b', 'e'}) {
     begin(phase, name, event.thread);
-    append_microseconds(text_, phase == 'b' ? event.submitted : event.submitted + event.queued());
-    text_ += R"(, "cat": "queue", "id": ")";
-    append_integer(text_, id);
-    text_ += '"';
+    text_.make_room(kMostPerLine);
+    text_.microseconds(phase == 'b' ? event.submitted : event.submitted + event.queued());
+    text_.put(R"(, "cat": "queue", "id": ")");
+    text_.integer(id);
+    text_.put('"');
     if (phase == 'e') {
-      text_ += R"(, "args": {"state": ")";
-      text_ += name_of(event.outcome);
-      text_ += R"("})";
+      text_.put(R"(, "args": {"state": ")");
+      text_.put(name_of(event.outcome));
+      text_.put(R"("})");
     }
-    end();
+    end_event();
   }
 }
 
 void ChromeTrace::close() {
-  text_ += "\n]\n";
+  text_.make_room(kMostPerLine);
+  text_.put("\n]\n");
   File::close();
 }
 

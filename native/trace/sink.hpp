@@ -1,7 +1,9 @@
 // Where drained events go: a file of JSON lines, a file in the Trace Event Format, or memory.
 //
 // Called by the drainer only, but for Memory::rows, which is read when the drainer has ended.
-// Files are written in whole lines, each write at the end of one, so that what a crash leaves behind can be read.
+//
+// What a crash leaves behind of a file can be read: each write ends with a line, and lines do not straddle pages of 4 KiB.
+// A system call that is cut short because the process is killed is cut between two pages.
 #pragma once
 
 #include <deque>
@@ -12,6 +14,7 @@
 #include <unordered_set>
 
 #include "trace/event.hpp"
+#include "trace/text.hpp"
 
 namespace weft::trace {
 
@@ -40,21 +43,30 @@ class File : public Sink {
  protected:
   static constexpr size_t kBatch = 1 << 16;  // bytes
 
-  // What has been put into `text_` ends a line.
-  void line_ended() {
-    if (text_.size() >= kBatch) flush();
-  }
+  static constexpr size_t kMostPerLine = 512;  // bytes, without names
 
-  // The worker's name, as JSON. Events come thread by thread, so the last one asked for is mostly asked for again.
-  const std::string& worker(const Pool&, int32_t index);
+  static constexpr size_t kPage = 4096;
 
-  std::string text_;
+  // What has been put into `text_` since the last call is a line. `separator` is how many bytes at the end of a line belong
+  // behind the spaces that fill a page.
+  void line_ended(size_t separator);
+  // The names of a worker and its pool, as JSON. Events come thread by thread: the last one asked for is mostly asked for
+  // again.
+  struct Names {
+    std::string worker;
+    std::string pool;
+  };
+  const Names& names_for(const Pool&, int32_t worker);
+
+  Text text_;
 
  private:
   int descriptor_;
+  uint64_t flushed_ = 0;    // bytes
+  size_t line_begins_ = 0;  // in text_
   const Pool* last_pool_ = nullptr;
-  int32_t last_index_ = 0;
-  std::string last_worker_;
+  int32_t last_worker_ = 0;
+  Names names_;
 };
 
 // One object a line. `epoch` is what to add to the monotonic clock to get the time since 1970.
@@ -77,8 +89,8 @@ class ChromeTrace final : public File {
 
  private:
   void begin(char phase, std::string_view name, uint64_t thread);
-  void end();
-  void name_thread(uint64_t thread, const std::string& worker);
+  void end_event();
+  void name_thread(uint64_t thread, const Names&);
 
   const std::string process_;
   uint64_t next_id_ = 1;
@@ -103,8 +115,5 @@ class Memory final : public Sink {
   std::deque<Row> rows_;
   std::unordered_set<std::string> names_;  // each once; never moved
 };
-
-// A string as JSON has it, with its quotes. For what is UTF-8.
-void append_json(std::string& to, std::string_view text);
 
 }  // namespace weft::trace

@@ -27,7 +27,7 @@ debug.enable_tracing(path)
 
 def lines_of(path: Path) -> list[dict[str, Any]]:
     """Every line is whole, the last one too."""
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8").rstrip(" ")
     assert text == "" or text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]
 
@@ -35,7 +35,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 def events_of(path: Path, *, cut_off: bool = False) -> list[dict[str, Any]]:
     """The tasks that ran, from either kind of file, checked."""
     if path.suffix == ".json":
-        slices = trace_event_format.check(trace_event_format.load(path, cut_off=cut_off))["X"]
+        slices = trace_event_format.check(trace_event_format.load(path, cut_off=cut_off), cut_off=cut_off)["X"]
         return [{"name": event["name"], **event["args"]} for event in slices]
     return [line for line in lines_of(path) if line["start"] is not None]
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def some_work() -> None:
         gate.set()
 
 
-def lines_of(path: Path) -> list[dict[str, object]]:
+def lines_of(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
     assert text == "" or text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]
@@ -134,7 +135,7 @@ def test_a_chrome_trace_can_be_read_while_it_grows(tmp_path: Path, ended: Callab
         for future in [pool.submit(nothing) for _ in range(1000)]:
             future.result(PATIENCE)
         wait_until(lambda: path.read_text().count('"X"') == 1000, "all of it is there")
-        by_phase = trace_event_format.check(trace_event_format.load(path, cut_off=True))
+        by_phase = trace_event_format.check(trace_event_format.load(path, cut_off=True), cut_off=True)
         assert len(by_phase["X"]) == 1000
     ended()
     trace_event_format.check(trace_event_format.load(path))
@@ -277,6 +278,7 @@ def work(batches):
         for future in [named.submit(int) for _ in range(2000)]:
             future.result()
 
+debug._tracing.MOST_CHUNKS = 32  # 1 MiB a thread, so that a busy machine has not much to put off
 debug.enable_tracing(sys.argv[1])
 with ThreadPoolExecutor(2, max_pending=1000) as pool:
     work(50)
@@ -292,8 +294,7 @@ print(trace.written, trace.dropped, grown)
     )
     ended.check_sound()
     written, dropped, grown = map(int, ended.output.split())
-    assert dropped == 0
-    assert written == 2000 * (50 + times(500, 100))
+    assert written + dropped == 2000 * (50 + times(500, 100))
     assert grown < 8_000_000
     with (tmp_path / "trace").open() as file:
         assert sum(1 for _ in file) == written

@@ -83,7 +83,7 @@ void finish(Executant& x, Future* future, PyObject* result, PyObject* error, boo
     Py_DECREF(name);
   }
   if (error == nullptr) {
-    if (future->traced) trace_ended(x, future, trace::Outcome::done);
+    if (future->traced != nullptr) trace_ended(x, future, trace::Outcome::done);
     release_call(future);
     settle(future, TaskState::done, result);
     return;
@@ -93,7 +93,7 @@ void finish(Executant& x, Future* future, PyObject* result, PyObject* error, boo
     const sync::Nanos when = sync::deadline_after(backoff_before(*future->options, ++extras->attempts));
     Py_XDECREF(extras->interrupt.exchange(nullptr, sync::acq_rel));
     extras->started.store(0, sync::relaxed);
-    if (future->traced) trace_ended(x, future, trace::Outcome::retried);
+    if (future->traced != nullptr) trace_ended(x, future, trace::Outcome::retried);
     Py_DECREF(error);
     if (x.core->in_caller) {  // the caller sees that it is pending again
       transition_to_pending(future);
@@ -106,7 +106,7 @@ void finish(Executant& x, Future* future, PyObject* result, PyObject* error, boo
     return;
   }
   add_attempts_note(future, error);
-  if (future->traced) trace_ended(x, future, outcome_of_failure(future, error, interrupted, x.core->state));
+  if (future->traced != nullptr) trace_ended(x, future, outcome_of_failure(future, error, interrupted, x.core->state));
   release_call(future);
   settle(future, TaskState::failed, error);
 }
@@ -154,7 +154,7 @@ bool execute(Executant& x, Future* future) {
   }
   future->cell.store(&cell, sync::release);
   if (timed) x.core->arm(deadline);
-  if (future->traced) trace_started(x, future);
+  if (future->traced != nullptr) trace_started(x, future);
 
   Future* outer = std::exchange(x.current, future);
   const bool outer_blocks = std::exchange(x.current_blocks, false);

@@ -174,9 +174,9 @@ void future_dealloc(PyObject* object) {
   if (self->counted) release(self->pool);
   if (Extras* extras = self->extras.load(sync::relaxed); extras != nullptr) {
     leave_join(extras);
-    Py_XDECREF(extras->trace_name);
     delete extras;
   }
+  if (self->traced != nullptr) end_traced(self);
   PyObject_GC_Del(object);
   Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
   Py_TRASHCAN_END;
@@ -388,7 +388,7 @@ int transition_to_settled(Future* self, TaskState from, TaskState to, PyObject* 
     if (self->word.compare_exchange_weak(seen, word::with(seen, to) & ~word::kParked, sync::seq_cst, sync::acquire)) break;
   }
   if (self->counted && from == TaskState::pending) leave_queue(self);
-  if (self->traced && from == TaskState::pending) trace_unrun(self, trace::Outcome::cancelled, state);
+  if (self->traced != nullptr && from == TaskState::pending) trace_unrun(self, trace::Outcome::cancelled, state);
   if ((seen & word::kParked) != 0) {
     // Not after callbacks, which may take their time.
     unpark_waiters(self->word, !locked && self->callbacks.load(sync::acquire) == nullptr);

@@ -71,12 +71,16 @@ struct Extras {
   Atomic<Nanos> started{0};              // when the run began that is to time out
   uint32_t attempts = 0;                 // retries so far; its runner only
   Join join;
-  // Of a traced task (trace.cpp). Set before it is queued; from then on its runner's, but for reading.
-  uint32_t trace_session = 0;
-  uint32_t trace_pool = 0;
-  PyObject* trace_name = nullptr;        // strong: a str
-  Nanos submitted = 0;
-  Atomic<Nanos> began{0};
+};
+
+// What tracing remembers of a task. Apart, and small: tracing pays for each cache line. Made before the task is queued; from
+// then on its runner's, but for reading.
+struct Traced {
+  PyObject* name;  // strong: a str
+  uint32_t session;
+  uint32_t pool;   // its number in the trace
+  Nanos submitted;
+  Atomic<Nanos> began;
 };
 
 inline constexpr size_t kInlineArgs = 3;
@@ -103,7 +107,6 @@ struct Future {
   bool counted;         // its pool has a max_pending: it keeps the pool, and counts in it as long as it waits
   Atomic<bool> waits;   // still to be counted down
   uint16_t pool_tag;    // with `pool`: an address may come back, both hardly ever do
-  bool traced;          // see trace.hpp; constant once it is queued
   Atomic<uint16_t> awaiters;  // tasks of event loops that await it, see awaiter.hpp; meaningless once it is settled
   Call call;
   PyObject* outcome;                   // strong: the result, or the exception
@@ -113,6 +116,7 @@ struct Future {
   Atomic<Extras*> extras;
   Atomic<RunCell*> cell;               // where it runs, while it runs
   PoolCore* pool;                      // which pool it was given to: compared, and followed only if `counted`
+  Traced* traced;                      // see trace.hpp; null: it is not; constant once it is queued
 
   PyObject* object() { return &ob_base; }
   TaskState state() const { return word::state(word.load(sync::acquire)); }

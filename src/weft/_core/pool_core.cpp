@@ -253,7 +253,7 @@ Nanos PoolCore::expire(RunCell& cell, Nanos now) {
   abandoned.fetch_add(1, sync::acq_rel);
   const bool stand_in = !in_caller && scheduler.begin_blocked();
   cell.unlock_taken();
-  if (future->traced) trace_abandoned(future, cell, state);
+  if (future->traced != nullptr) trace_abandoned(future, cell, state);
   Owned name(task_name(future->options, callable.get(), state));
   settle(future, TaskState::failed, make_timeout_error(future, name.get(), state, nullptr, true));
   Py_DECREF(future->object());
@@ -283,7 +283,7 @@ void settle_queued(PoolCore* core, PyObject* error) {
       settled = transition_to_settled(future, TaskState::pending, TaskState::cancelled, nullptr);
     } else if ((settled = transition_to_running(future) ? 1 : 0) == 1) {
       release_call(future);
-      if (future->traced) trace_unrun(future, trace::Outcome::failed, core->state);
+      if (future->traced != nullptr) trace_unrun(future, trace::Outcome::failed, core->state);
       settle(future, TaskState::failed, Py_NewRef(error));
     }
     if (settled < 0) PyErr_WriteUnraisable(future->object());

@@ -33,10 +33,10 @@ bool look_into(RunCell& cell, Seen* seen) {
     cell.unlock();
     return false;
   }
-  const Extras* extras = future->traced ? future->extras.load(sync::acquire) : nullptr;
+  const Traced* trace = future->traced;
   const size_t count = future->arg_count;
-  const Nanos traced = extras == nullptr ? 0 : extras->began.load(sync::relaxed);
-  *seen = {.name = extras == nullptr ? nullptr : Py_NewRef(extras->trace_name),
+  const Nanos traced = trace == nullptr ? 0 : trace->began.load(sync::relaxed);
+  *seen = {.name = trace == nullptr ? nullptr : Py_NewRef(trace->name),
            .options = Py_XNewRef(reinterpret_cast<PyObject*>(future->options)),
            .callable = Py_XNewRef(future->call.callable),
            .argument = count == 0 ? nullptr : Py_XNewRef(future->call.args(count)[0]),

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "trace/recorder.hpp"
@@ -97,7 +98,7 @@ PyObject* qualified_name(State* state, PyObject* callable) {
 }
 
 PyObject* function_name(State* state, PyObject* callable, int depth) {
-  if (is_partial(callable) && depth < kUnwrapAtMost) {
+  if (!PyFunction_Check(callable) && is_partial(callable) && depth < kUnwrapAtMost) {
     Owned inner(PyObject_GetAttrString(callable, "func"));
     Owned name(inner ? function_name(state, inner.get(), depth + 1) : nullptr);
     return name ? PyUnicode_FromFormat("partial(%U)", name.get()) : nullptr;
@@ -164,18 +165,22 @@ bool pool_in_trace(PoolCore* core, uint32_t session, uint32_t* index) {
   return true;
 }
 
-void record(Future* future, Event event, State* state) {
-  const Extras* extras = future->extras.load(sync::acquire);
-  Lane* lane = lane_of(state, extras->trace_session);
+inline void record(Future* future, Event event, State* state) {
+  const Traced& traced = *future->traced;
+  Lane* lane = lane_of(state, traced.session);
   if (lane == nullptr) return;
-  Py_ssize_t length = 0;
-  const char* name = PyUnicode_AsUTF8AndSize(extras->trace_name, &length);  // encodable, see begin_trace
-  if (name == nullptr) {
+  const char* name;
+  Py_ssize_t length;
+  if (PyUnicode_IS_COMPACT_ASCII(traced.name)) {
+    name = reinterpret_cast<const char*>(PyUnicode_1BYTE_DATA(traced.name));  // SAFETY: bytes, which are characters
+    length = PyUnicode_GET_LENGTH(traced.name);
+  } else if ((name = PyUnicode_AsUTF8AndSize(traced.name, &length)) == nullptr) {  // encodable, see readable_name
     PyErr_Clear();
     name = "";
+    length = 0;
   }
-  event.submitted = extras->submitted;
-  event.pool = extras->trace_pool;
+  event.submitted = traced.submitted;
+  event.pool = traced.pool;
   if (event.ended == 0) event.ended = sync::now();
   lane->write(event, {name, static_cast<size_t>(length)});
 }
@@ -185,44 +190,49 @@ void record(Future* future, Event event, State* state) {
 void begin_trace(Future* future, PoolCore* core, uint32_t session) {
   uint32_t pool;
   if (!pool_in_trace(core, session, &pool)) return;
-  Extras* extras = extras_of(future);
-  if (extras == nullptr) {
-    PyErr_Clear();  // not the program's business: the task runs without being traced, and that is counted
+  auto* traced = new (std::nothrow) Traced;
+  if (traced == nullptr) {  // not the program's business: the task runs without being traced, and that is counted
     sync::LockGuard guard(core->state->trace_mutex);
     if (core->state->recorder != nullptr) core->state->recorder->count_lost();
     return;
   }
   const size_t count = future->arg_count;
-  extras->trace_name = readable_name(core->state, future->options, future->call.callable,
-                                     count == 0 ? nullptr : future->call.args(count)[0]);
-  extras->trace_session = session;
-  extras->trace_pool = pool;
-  extras->submitted = sync::now();
-  future->traced = true;
+  traced->name = readable_name(core->state, future->options, future->call.callable,
+                               count == 0 ? nullptr : future->call.args(count)[0]);
+  traced->session = session;
+  traced->pool = pool;
+  traced->submitted = sync::now();
+  traced->began.store(0, sync::relaxed);
+  future->traced = traced;
+}
+
+void end_traced(Future* future) {
+  Traced* traced = std::exchange(future->traced, nullptr);
+  Py_DECREF(traced->name);  // SAFETY: the reference of begin_trace
+  delete traced;
 }
 
 void trace_started(Executant& x, Future* future) {
-  Extras* extras = future->extras.load(sync::acquire);
   if (x.worker == nullptr) {
-    Lane* lane = lane_of(x.core->state, extras->trace_session);
+    Lane* lane = lane_of(x.core->state, future->traced->session);
     if (lane != nullptr) x.cell->native_id_.store(lane->thread, sync::relaxed);
   }
-  extras->began.store(sync::now(), sync::relaxed);
+  future->traced->began.store(sync::now(), sync::relaxed);
 }
 
 void trace_ended(Executant& x, Future* future, Outcome outcome) {
-  Extras* extras = future->extras.load(sync::acquire);
+  Traced& traced = *future->traced;
   const Nanos now = sync::now();
   record(future,
          {.submitted = 0,
-          .started = extras->began.load(sync::relaxed),
+          .started = traced.began.load(sync::relaxed),
           .ended = now,
           .thread = x.cell->native_id_.load(sync::relaxed),
           .pool = 0,
           .worker = x.cell->worker_.load(sync::relaxed),
           .outcome = outcome},
          x.core->state);
-  extras->submitted = now;  // it waits again from now on, if it is to be tried again
+  traced.submitted = now;  // it waits again from now on, if it is to be tried again
 }
 
 Outcome outcome_of_failure(Future* future, PyObject* error, bool interrupted, State* state) {
@@ -236,7 +246,7 @@ Outcome outcome_of_failure(Future* future, PyObject* error, bool interrupted, St
 void trace_abandoned(Future* future, RunCell& cell, State* state) {
   record(future,
          {.submitted = 0,
-          .started = future->extras.load(sync::acquire)->began.load(sync::relaxed),
+          .started = future->traced->began.load(sync::relaxed),
           .ended = 0,
           .thread = cell.native_id_.load(sync::relaxed),
           .pool = 0,
@@ -329,8 +339,8 @@ PyObject* rows_of(const trace::Memory& memory) {
     PyObject* pool = shared.of(row.pool, INT32_MIN, row.pool->name);
     PyObject* worker = event.ran() ? shared.of(row.pool, event.worker, row.pool->worker(event.worker)) : Py_None;
     if (name == nullptr || pool == nullptr || worker == nullptr) return nullptr;
-    const char* flavor = name_of(row.pool->flavor);
-    const char* state = name_of(event.outcome);
+    const char* flavor = name_of(row.pool->flavor).data();  // they end with a zero
+    const char* state = name_of(event.outcome).data();
     const double queued = static_cast<double>(event.queued()) / 1e9;
     PyObject* made =
         event.ran() ? Py_BuildValue("(OOsddsdOK)", name, worker, flavor,

@@ -2,8 +2,8 @@
 //
 // A task is traced if tracing was on when it was submitted, and only as long as that same trace goes on. So there is one
 // place that asks whether it is on (trace_submitted: one relaxed load, invariant 8); all others look at
-// Future::traced, which they have at hand. What tracing has to remember of a task is in its Extras, its name among it:
-// the thread that drains never sees a Python object.
+// Future::traced, which they have at hand, and which holds what tracing has to remember of the task. The thread that
+// drains never sees a Python object.
 //
 // Each interpreter traces for itself. All of these are called attached. Pinned by tests/debug/.
 #pragma once
@@ -29,6 +29,8 @@ void trace_ended(Executant&, Future*, trace::Outcome);
 trace::Outcome outcome_of_failure(Future*, PyObject* error, bool interrupted, State*);
 // It was given up on the thread of this cell, by somebody else.
 void trace_abandoned(Future*, RunCell&, State*);
+// The Future goes.
+void end_traced(Future*);
 // It has settled without having run.
 void trace_unrun(Future*, trace::Outcome, State*);
 
