@@ -9,7 +9,7 @@ from benchmarks.case import Side
 from benchmarks.cases import CASES
 from benchmarks.timed import sides_of
 
-AREA = [CASES[name] for name in ("submit", "trip", "first", "asyncio")]
+AREA = [CASES[name] for name in ("submit", "trip", "first", "asyncio", "await-all", "as-completed", "aio-map")]
 
 
 @pytest.mark.parametrize(("side", "size"), sides_of(AREA))

@@ -62,14 +62,15 @@ class Asyncio:
     @asynccontextmanager
     async def children(self) -> AsyncIterator[Callable[[Main[Any]], Child]]:
         """Gives what starts a child; at the end, those that are left are cancelled and waited for."""
-        tasks: list[asyncio.Task[Any]] = []
+        tasks: set[asyncio.Task[Any]] = set()
 
         def start(main: Main[Any]) -> Child:
             task = asyncio.create_task(main())
-            tasks.append(task)
+            tasks.add(task)
 
             async def end() -> Any:
                 await asyncio.wait([task])
+                tasks.discard(task)
                 return CANCELLED if task.cancelled() else task.exception() or task.result()
 
             return Child(task.cancel, end)

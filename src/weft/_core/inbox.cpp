@@ -46,6 +46,25 @@ void warn_that_it_is_closed(Inbox* self) {
   Py_XDECREF(error);
 }
 
+// Without a GIL an object belongs to the thread that made it, and dies on that thread: what another thread lets go of
+// is queued for its owner (PEP 703). The handle that a loop makes for us holds that loop; left to the worker, it would
+// run the loop's __del__ there, in the midst of some task, and an interrupt meant for the task can be lost in a __del__.
+void give_away([[maybe_unused]] PyObject* object) {
+#ifdef Py_GIL_DISABLED
+  if (object->ob_tid != _Py_ThreadId() || _Py_IsImmortal(object)) return;
+  // SAFETY: we own it, so ob_ref_local is ours. The same steps as CPython's own _Py_ExplicitMergeRefcount: from now on
+  // the counts are one, and whoever takes the last reference away frees it.
+  const auto local = static_cast<Py_ssize_t>(_Py_atomic_load_uint32_relaxed(&object->ob_ref_local));
+  _Py_atomic_store_uint32_relaxed(&object->ob_ref_local, 0);
+  _Py_atomic_store_uintptr_relaxed(&object->ob_tid, 0);
+  Py_ssize_t shared = _Py_atomic_load_ssize_relaxed(&object->ob_ref_shared);
+  while (!_Py_atomic_compare_exchange_ssize(
+      &object->ob_ref_shared, &shared,
+      _Py_REF_SHARED((shared >> _Py_REF_SHARED_SHIFT) + local, _Py_REF_MERGED))) {
+  }
+#endif
+}
+
 // Has the loop call drain() soon. False: an exception is set.
 bool post(Inbox* self, State* state, bool on_loop) {
   PyObject* loop = loop_of(self);
@@ -55,8 +74,10 @@ bool post(Inbox* self, State* state, bool on_loop) {
                                                   : state->str_call_soon_threadsafe;
   PyObject* posted = PyObject_CallMethodOneArg(loop, method, self->object());
   Py_DECREF(loop);
-  Py_XDECREF(posted);
-  return posted != nullptr;
+  if (posted == nullptr) return false;
+  if (!on_loop) give_away(posted);
+  Py_DECREF(posted);
+  return true;
 }
 
 void take_arrived(Inbox* self) {
