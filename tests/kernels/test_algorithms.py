@@ -82,7 +82,9 @@ def test_sort_against_what_it_hopes_for(size: int) -> None:
 # ---- scan --------------------------------------------------------------------------------------------------
 
 
-@given(arrays(["int32", "int64"], most=60), st.sampled_from(list(OPERATORS)), st.booleans(), st.none() | st.integers(-9, 9))
+@given(
+    arrays(["int32", "int64"], most=60), st.sampled_from(list(OPERATORS)), st.booleans(), st.none() | st.integers(-9, 9)
+)
 def test_scans_of_integers_are_exact_or_say_so(a: Any, op: str, inclusive: bool, init: int | None) -> None:
     values, limits = a.tolist(), np.iinfo(a.dtype)
     neutral = {"add": 0, "mul": 1, "min": limits.max, "max": limits.min}[op]

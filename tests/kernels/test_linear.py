@@ -38,9 +38,13 @@ def test_a_dot_that_no_128_bits_hold(executor: ThreadPoolExecutor | None) -> Non
     assert kernels.dot(least, least, executor=executor) == 2**126 * 300_000
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 4), (1, 70, 50), (70, 1, 50), (70, 50, 1), (193, 129, 257), (50, 700, 300)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1), (2, 3, 4), (1, 70, 50), (70, 1, 50), (70, 50, 1), (193, 129, 257), (50, 700, 300)]
+)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_products_are_those_of_numpy(executor: ThreadPoolExecutor | None, dtype: str, shape: tuple[int, int, int]) -> None:
+def test_products_are_those_of_numpy(
+    executor: ThreadPoolExecutor | None, dtype: str, shape: tuple[int, int, int]
+) -> None:
     m, k, n = shape
     random = np.random.default_rng(7)
     a, b = (random.integers(-99, 99, size).astype(dtype) for size in ((m, k), (k, n)))
@@ -50,7 +54,10 @@ def test_products_are_those_of_numpy(executor: ThreadPoolExecutor | None, dtype:
     assert (found == a @ b).all()  # whole numbers: every sum is exact
     if dtype.startswith("float"):
         a, b = a / 7, b / 7
-        exact, size = a.astype("float64") @ b.astype("float64"), np.abs(a).astype("float64") @ np.abs(b).astype("float64")
+        exact, size = (
+            a.astype("float64") @ b.astype("float64"),
+            np.abs(a).astype("float64") @ np.abs(b).astype("float64"),
+        )
         assert (abs(kernels.matmul(a, b, executor=executor) - exact) <= size * k * np.finfo(dtype).eps).all()
 
 

@@ -223,7 +223,10 @@ def test_many_threads_and_one_pool(make_pool: MakePool) -> None:
     def find(_: object) -> bool:
         return _core.buffer_find(pool, a, "eq", a[40_000].item(), ("dynamic", 100)) == 40_000
 
-    race(add, sort, scan, find, setup=lambda: None, check=lambda _, returned: returned == [True] * 4 or pytest.fail(str(returned)))
+    def check(_: object, returned: list[Any]) -> None:
+        assert returned == [True] * 4
+
+    race(add, sort, scan, find, setup=object, check=check)
 
 
 def test_buffers_are_held_until_the_end(make_pool: MakePool) -> None:
