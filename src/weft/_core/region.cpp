@@ -14,8 +14,8 @@ constexpr const char* kCapsule = "weft._core.meeting";
 constexpr Nanos kBetweenSignals = 50 * sync::kMillisecond;
 constexpr int kSpins = 2000;  // some tens of microseconds: what a helper usually has left to do
 
-// Who works on a loop now, beside the caller. The word: bit 0, closed; above it, how many are inside. A helper may touch
-// the loop only between enter() and leave(); the capsule that owns this is an argument of its task.
+// Who works on a loop now, beside the caller. The word: bit 0, closed; above it, how many are inside. A helper may
+// touch the loop only between enter() and leave(); the capsule that owns this is an argument of its task.
 struct Meeting {
   explicit Meeting(Loop& the_loop) : loop(the_loop) {}
 
