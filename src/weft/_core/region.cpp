@@ -27,6 +27,7 @@ bool interrupted(const Executant* me) {
 
 // help_region(meeting): the task of a helper. No destructors here, see Owned.
 PyObject* help_region(PyObject*, PyObject* capsule) {
+  // SAFETY: the capsule is an argument of this very task, which keeps it until we return.
   auto* meeting = static_cast<Meeting*>(PyCapsule_GetPointer(capsule, kCapsule));
   if (meeting == nullptr) return nullptr;
   Loop* loop = meeting->enter();
