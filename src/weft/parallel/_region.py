@@ -60,11 +60,12 @@ CTRL_C_SECONDS = 0.1
 class _Helper:
     """A task of a region, from before it is submitted until it has ended; and the caller's own part."""
 
-    __slots__ = ("chunk", "seat", "spawned", "stopped")
+    __slots__ = ("chunk", "leaving", "seat", "spawned", "stopped")
 
     def __init__(self) -> None:
         self.seat = Seat()
         self.chunk: Chunk | None = None
+        self.leaving = False  # done with its chunk: its successor counts in its stead
         self.spawned: _Helper | None = None  # the one that it submitted last
         self.stopped = False  # its future was cancelled, or interrupted if it had begun
 
@@ -189,20 +190,16 @@ class Region[R]:
     # ---- helpers
 
     def _invite(self, by: _Helper) -> None:
-        """Submits a helper, if there is something for it to do."""
-        if len(self._live) + len(self._pending) < self._most or self._ended:  # a glance, without the lock
-            self._spawn(by, self._most)
-
-    def _spawn(self, by: _Helper, most: int) -> None:
-        """Submits a helper, if there are less than `most` and there is something for it to do."""
+        """Submits a helper, if there is something for it to do and the pool has workers for it."""
         while self._ended:
             with suppress(IndexError):  # another thread was faster
                 self._settle(self._ended.popleft())
         helper = by.spawned = _Helper()
         with self._lock:
-            if self._closed or not self._most or not self._feed.more_lock_held(self._limit):
+            if self._closed or not self._feed.more_lock_held(self._limit):
                 return
-            if len(self._live) + len(self._pending) >= most:
+            # One that is not leaving will be here again, so that it is never nobody's turn.
+            if sum(not other.leaving for other in {*self._pending, *self._live.values()}) >= self._most:
                 return
             self._pending.add(helper)
         # From a worker, too: helpers see the context of the algorithm's caller.
@@ -239,7 +236,8 @@ class Region[R]:
                 self._run(chunk)
                 with self._lock:
                     self._feed.leave_lock_held(helper.seat)
-                self._spawn(helper, self._most + 1)  # of which this one is about to end
+                helper.leaving = True
+                self._invite(helper)
         except BaseException:
             self._free_lock()
             raise
