@@ -12,7 +12,8 @@ inline constexpr size_t kStep = 65536;  // elements between two looks at stop()
 
 enum class Transformed : uint8_t { done, overflow, stopped };
 
-// `to` may be `a` or `b`, but not otherwise overlap them. With `stretched`, b is one number. On overflow `to` holds rubbish.
+// `to` may be `a` or `b`, but not otherwise overlap them. With `stretched`, b is one number. On overflow `to` holds
+// rubbish.
 template <class T>
 Transformed transform(Team& team, const T* a, const T* b, bool stretched, T* to, size_t n, Op op, Chunking chunking) {
   const Table<T>& loops = table<T>();

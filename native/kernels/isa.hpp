@@ -13,7 +13,15 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__GNUC__) && defined(__x86_64__) && defined(__linux__) && !defined(WEFT_KERNELS_PLAIN)
+// What GCC and Clang have and other compilers do not: vector types, 128-bit integers, arithmetic that tells of overflow.
+// WEFT_PORTABLE_KERNELS does without, to test on one machine what another compiler gets (native/tests/CMakeLists.txt).
+#if defined(__GNUC__) && !defined(WEFT_PORTABLE_KERNELS)
+#define WEFT_GNU 1
+#else
+#define WEFT_GNU 0
+#endif
+
+#if WEFT_GNU && defined(__x86_64__) && defined(__linux__)
 #define WEFT_MULTIVERSION 1
 #else
 #define WEFT_MULTIVERSION 0

@@ -6,8 +6,8 @@
 // Chunking decides how the range is cut, never what is computed: what depends on order (a sum of floats) is cut by
 // length alone, see reduce.hpp.
 //
-// Ends: when the last chunk is taken and its taker has stepped through it. The owner must know that nobody takes part any more
-// before the loop goes (Team). Pinned by native/tests/test_kernels_loop.cpp.
+// Ends: when the last chunk is taken and its taker has stepped through it. The owner must know that nobody takes part
+// any more before the loop goes (Team). Pinned by native/tests/test_kernels_loop.cpp.
 #pragma once
 
 #include <algorithm>

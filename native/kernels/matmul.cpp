@@ -12,7 +12,8 @@ namespace {
 
 constexpr size_t kDepth = 256;         // terms of a panel: a panel of b stays in the first-level cache
 constexpr size_t kRowsOfTask = 192;     // a multiple of every tile's rows; with kDepth, a's part fits the second level
-constexpr size_t kColumnsOfTask = 512;
+constexpr size_t kMostColumnsOfTask = 512;
+constexpr size_t kTermsOfTask = size_t{1} << 29;  // some 20 ms: between two of them a stop is heard
 constexpr uint64_t kExactInDouble = uint64_t{1} << 53;
 constexpr uint64_t kExactInInteger = uint64_t{1} << 62;
 
@@ -39,7 +40,8 @@ class Product2d {
  public:
   Product2d(Team& team, const S* a, const S* b, S* c, size_t m, size_t n, size_t k)
       : team_(team), a_(a), b_(b), c_(c), m_(m), n_(n), k_(k), tile_(gemm<P>()),
-        panels_(rounded_up(n, tile_.columns) / tile_.columns), packed_b_(panels_ * tile_.columns * k) {}
+        task_columns_(columns_of_task(k)), panels_(rounded_up(n, tile_.columns) / tile_.columns),
+        packed_b_(panels_ * tile_.columns * k) {}
 
   Multiplied run() {
     if (!parallel_for(team_, panels_, 1, 1, {ChunkKind::dynamic, 4}, [this](size_t first, size_t last) {
@@ -48,13 +50,11 @@ class Product2d {
       return Multiplied::stopped;
     }
     const size_t down = rounded_up(m_, kRowsOfTask) / kRowsOfTask;
-    const size_t across = rounded_up(n_, kColumnsOfTask) / kColumnsOfTask;
+    const size_t across = rounded_up(n_, task_columns_) / task_columns_;
     sync::Atomic<uint32_t> state{kFine};
-    const bool whole = parallel_for(team_, down * across, 1, 1, {ChunkKind::dynamic, 1}, [&](size_t first, size_t last) {
-      for (size_t task = first; task < last; ++task) {
-        const uint32_t ended = make(task / across * kRowsOfTask, task % across * kColumnsOfTask);
-        if (ended != kFine) state.store(ended, sync::relaxed);
-      }
+    const bool whole = parallel_for(team_, down * across, 1, 1, {ChunkKind::dynamic, 1}, [&](size_t task, size_t) {
+      const uint32_t ended = make(task / across * kRowsOfTask, task % across * task_columns_);
+      if (ended != kFine) state.store(ended, sync::relaxed);
     });
     if (!whole) return Multiplied::stopped;
     if (state.load(sync::relaxed) == kNoMemory) throw std::bad_alloc();
@@ -64,6 +64,11 @@ class Product2d {
  private:
   static constexpr bool kDirect = std::is_same_v<S, P> && std::is_floating_point_v<S>;
   static constexpr uint32_t kFine = 0, kOverflow = 1, kNoMemory = 2;
+
+  size_t columns_of_task(size_t k) const {
+    const size_t wanted = std::min(kMostColumnsOfTask, kTermsOfTask / kRowsOfTask / std::max<size_t>(k, 1));
+    return std::max(wanted / tile_.columns * tile_.columns, tile_.columns);
+  }
 
   // Columns [panel * width, + width), all k rows of them, with zeros beyond the edge.
   void pack_b(size_t panel) {
@@ -101,7 +106,7 @@ class Product2d {
 
   uint32_t make(size_t row, size_t column) {
     const size_t rows = std::min(kRowsOfTask, m_ - row);
-    const size_t columns = std::min(kColumnsOfTask, n_ - column);
+    const size_t columns = std::min(task_columns_, n_ - column);
     try {
       const Panels<P> packed_a(rounded_up(rows, tile_.rows) * std::min(kDepth, k_));
       if constexpr (kDirect) {
@@ -164,6 +169,7 @@ class Product2d {
   S* const c_;
   const size_t m_, n_, k_;
   const Gemm<P>& tile_;
+  const size_t task_columns_;
   const size_t panels_;
   const Panels<P> packed_b_;
 };

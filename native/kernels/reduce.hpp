@@ -1,8 +1,9 @@
 // Reductions: blocks of a size that depends on nothing but the element type's table, combined in order of their index.
 //
 // So the result of a float reduction is the same bits for a given input, whatever the threads and chunks. Each block
-// is added up in lanes (simd.inc) and the blocks by pairs, so that rounding errors grow with the logarithm of the length:
-// Higham, "The Accuracy of Floating Point Summation" (SIAM J. Sci. Comput. 14:4, 1993). Integer sums and products are exact.
+// is added up in lanes (simd.inc) and the blocks by pairs, so that rounding errors grow with the logarithm of the
+// length: Higham, "The Accuracy of Floating Point Summation" (SIAM J. Sci. Comput. 14:4, 1993). Integer sums and
+// products are exact.
 #pragma once
 
 #include <cstddef>

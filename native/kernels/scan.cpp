@@ -34,7 +34,7 @@ int64_t step(int64_t a, int64_t b, bool& lost) {
     return result;
   }
   if constexpr (kOp == Op::mul) {
-#if defined(__GNUC__)
+#if WEFT_GNU
     int64_t result;
     lost |= __builtin_mul_overflow(a, b, &result);
     return result;

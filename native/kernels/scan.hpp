@@ -16,7 +16,8 @@ using Running = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>
 enum class Scanned : uint8_t { done, overflow, stopped };
 
 // `to` may be `from`. `init` comes before the first element; null: none (the first exclusive element is then the
-// operation's neutral one: 0, 1, or for min and max the largest and smallest value there is). On overflow `to` holds rubbish.
+// operation's neutral one: 0, 1, or for min and max the largest and smallest value there is). On overflow `to` holds
+// rubbish.
 template <class T>
 Scanned scan(Team&, const T* from, T* to, size_t n, Op, bool inclusive, const Running<T>* init, Chunking);
 

@@ -101,7 +101,8 @@ class SampleSort {
     std::copy_n(counts, buckets_, &places_[part * buckets_]);
   }
 
-  // From how many of each bucket each part has, to where it puts them: in the parts' order, which keeps the sort stable.
+  // From how many of each bucket each part has, to where it puts them: in the parts' order, which keeps the sort
+  // stable.
   void make_places() {
     size_t place = 0;
     for (size_t bucket = 0; bucket < buckets_; ++bucket) {

@@ -5,6 +5,8 @@
 // multiply-add of newer machines rounds once instead of twice).
 #pragma once
 
+#include <math.h>  // HUGE_VAL; macros only are used of it, see isa.hpp
+
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>

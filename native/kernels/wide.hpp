@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "kernels/isa.hpp"
+
 namespace weft::kernels {
 
 struct Words {  // 128 bits
@@ -24,7 +26,7 @@ constexpr Words multiply_portable(uint64_t a, uint64_t b) {
 }
 
 constexpr Words multiply(uint64_t a, uint64_t b) {
-#ifdef __SIZEOF_INT128__
+#if WEFT_GNU && defined(__SIZEOF_INT128__)
   const auto product = static_cast<unsigned __int128>(a) * b;
   return {static_cast<uint64_t>(product), static_cast<uint64_t>(product >> 64)};
 #else

@@ -110,9 +110,11 @@ TEST(every_instruction_set_gives_the_same_bits) {
         CHECK(loops.greatest(a.data(), n) == *std::max_element(a.begin(), a.end()));
         std::vector<T> one(n), other(n);
         for (size_t op = 0; op < kOps; ++op) {
-          CHECK_EQ(loops.transform[op](a.data(), b.data(), one.data(), n), plain.transform[op](a.data(), b.data(), other.data(), n));
+          CHECK_EQ(loops.transform[op](a.data(), b.data(), one.data(), n),
+                   plain.transform[op](a.data(), b.data(), other.data(), n));
           CHECK(one == other);
-          CHECK_EQ(loops.transform_by[op](a.data(), b[0], one.data(), n), plain.transform_by[op](a.data(), b[0], other.data(), n));
+          CHECK_EQ(loops.transform_by[op](a.data(), b[0], one.data(), n),
+                   plain.transform_by[op](a.data(), b[0], other.data(), n));
           CHECK(one == other);
         }
         for (size_t compare = 0; compare < kCompares; ++compare) {
@@ -130,7 +132,7 @@ TEST(sums_of_integers_are_exact) {
     for (size_t n : kSizes) {
       std::vector<int64_t> a(n), b(n);
       for (int64_t& x : a) x = static_cast<int64_t>(random.next());
-      for (int64_t& x : b) x = random.below(3) == 0 ? std::numeric_limits<int64_t>::min() : static_cast<int64_t>(random.next());
+      for (int64_t& x : b) x = static_cast<int64_t>(random.below(3) == 0 ? uint64_t{1} << 63 : random.next());
       Wide sum, dot;
       for (size_t i = 0; i < n; ++i) sum.add(Wide::of(a[i])), dot.add(Wide::product(a[i], b[i]));
       const Wide found = table<int64_t>(isa).sum(a.data(), n), product = table<int64_t>(isa).dot(a.data(), b.data(), n);
@@ -315,7 +317,8 @@ TEST(products_of_matrices) {
   Random random(seed());
   for_each_type([&](auto kind) {
     using T = decltype(kind);
-    for (auto [m, n, k] : {std::array<size_t, 3>{1, 1, 1}, {3, 5, 7}, {12, 16, 256}, {13, 17, 257}, {97, 33, 300}, {200, 530, 20}, {50, 1, 40}, {1, 50, 40}}) {
+    for (auto [m, n, k] : {std::array<size_t, 3>{1, 1, 1}, {3, 5, 7}, {12, 16, 256}, {13, 17, 257},
+                           {97, 33, 300}, {200, 530, 20}, {50, 1, 40}, {1, 50, 40}}) {
       const std::vector<T> a = numbers<T>(random, m * k, 50), b = numbers<T>(random, k * n, 50);
       std::vector<T> expected(m * n);
       for (size_t i = 0; i < m; ++i) {
@@ -338,7 +341,8 @@ TEST(every_tile_is_the_same_product) {
   constexpr size_t kTerms = 37;
   for_each_isa([&](Isa isa) {
     const Gemm<double>& tile = gemm<double>(isa);
-    const std::vector<double> a = numbers<double>(random, tile.rows * kTerms), b = numbers<double>(random, tile.columns * kTerms);
+    const std::vector<double> a = numbers<double>(random, tile.rows * kTerms);
+    const std::vector<double> b = numbers<double>(random, tile.columns * kTerms);
     std::vector<double> c(tile.rows * tile.columns, 5.0);
     tile.tile(kTerms, a.data(), b.data(), c.data(), tile.columns, true);
     tile.tile(kTerms, a.data(), b.data(), c.data(), tile.columns, true);

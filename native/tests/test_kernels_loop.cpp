@@ -1,6 +1,10 @@
-// Loops and their chunks: every index once, whatever the chunking, the number of threads and who comes late.
+// Loops and their chunks: every index once, whatever the chunking, the number of threads and who comes late; and meetings
+// that close while others come.
+#include <memory>
+#include <optional>
 #include <vector>
 
+#include "kernels/meeting.hpp"
 #include "team.hpp"
 
 using namespace weft;
@@ -94,4 +98,39 @@ TEST(no_range_no_loop) {
   Threads team(2);
   CHECK(parallel_for(team, 0, 1, 1, {}, [](size_t, size_t) { CHECK(false); }));
   CHECK_EQ(team.loops, 0);
+}
+
+TEST(nobody_is_in_a_loop_after_its_meeting) {
+  constexpr uint32_t kHelpers = 3;
+  for (size_t round = 0; round < rounds(300); ++round) {
+    constexpr size_t kCount = 500;
+    std::vector<uint32_t> visits(kCount);  // plain: what helpers write must be visible to the owner
+    const auto visit = [](void* context, size_t begin, size_t end) {
+      for (size_t i = begin; i < end; ++i) ++static_cast<uint32_t*>(context)[i];
+    };
+    std::optional<Loop> loop;
+    loop.emplace(kCount, 7, 1, Chunking{ChunkKind::dynamic, 20}, kHelpers + 1, visit, visits.data());
+    Meeting meeting(*loop);
+    std::atomic<uint32_t> refused{0};
+    on_threads(kHelpers + 1, [&](uint32_t me) {
+      Random mine(seed() + round * 8 + me);
+      if (me == 0) {
+        loop->take_part();
+        meeting.close_and_wait();
+        loop.reset();  // AddressSanitizer and ThreadSanitizer see whoever touches it now
+        for (uint32_t count : visits) CHECK_EQ(count, 1);
+        return;
+      }
+      mine.dawdle(2000);
+      Loop* entered = meeting.enter();
+      if (entered == nullptr) {
+        refused.fetch_add(1);
+        return;
+      }
+      entered->take_part();
+      meeting.leave();
+    });
+    CHECK(meeting.enter() == nullptr);
+    CHECK(refused.load() <= kHelpers);
+  }
 }

@@ -1,7 +1,8 @@
 // What the kernels work on: memory of other objects, checked once and held until nobody touches it any more.
 //
-// A Buffer is plain data and must be released by hand, attached: it lives in frames that let go of the thread state (see
-// Owned in python.hpp). The exporter cannot move or free its memory while it is held: array.array refuses to grow.
+// A Buffer is plain data and must be released by hand, attached: it lives in frames that let go of the thread state
+// (see Owned in python.hpp). The exporter cannot move or free its memory while it is held: array.array refuses to
+// grow.
 #pragma once
 
 #include <cstdint>

@@ -239,7 +239,10 @@ template <class Body>
 PyObject* look(const char* name, PyObject* module, Args args, Py_ssize_t count, Body&& body) {
   PoolCore* core;
   Chunking chunking;
-  if (!check_count(name, count, 5) || !parse_chunking(args[4], chunking) || !open_team(module, args[0], core)) return nullptr;
+  if (!check_count(name, count, 5) || !parse_chunking(args[4], chunking) ||
+      !open_team(module, args[0], core)) {
+    return nullptr;
+  }
   return with_buffers([&](Buffer* buffers) -> PyObject* {
     Buffer& src = buffers[0];
     if (!acquire(src, args[1], "src", false)) return nullptr;
@@ -254,7 +257,8 @@ PyObject* look(const char* name, PyObject* module, Args args, Py_ssize_t count, 
 
 PyObject* buffer_count(PyObject* module, Args args, Py_ssize_t count) {
   return look("buffer_count", module, args, count,
-              []<class T>(PoolTeam& team, const Buffer& src, const Predicate<T>& predicate, Chunking chunking) -> PyObject* {
+              []<class T>(PoolTeam& team, const Buffer& src, const Predicate<T>& predicate, Chunking chunking)
+                  -> PyObject* {
                 size_t found = predicate.answer ? src.size : 0;
                 if (!predicate.constant &&
                     !kernels::count<T>(team, src.data<T>(), src.size, predicate.compare, predicate.value, chunking, found)) {
@@ -266,7 +270,8 @@ PyObject* buffer_count(PyObject* module, Args args, Py_ssize_t count) {
 
 PyObject* buffer_find(PyObject* module, Args args, Py_ssize_t count) {
   return look("buffer_find", module, args, count,
-              []<class T>(PoolTeam& team, const Buffer& src, const Predicate<T>& predicate, Chunking chunking) -> PyObject* {
+              []<class T>(PoolTeam& team, const Buffer& src, const Predicate<T>& predicate, Chunking chunking)
+                  -> PyObject* {
                 size_t found = predicate.answer ? 0 : src.size;
                 if (!predicate.constant &&
                     !kernels::find<T>(team, src.data<T>(), src.size, predicate.compare, predicate.value, chunking, found)) {
@@ -282,7 +287,10 @@ PyObject* buffer_find(PyObject* module, Args args, Py_ssize_t count) {
 PyObject* buffer_sort(PyObject* module, Args args, Py_ssize_t count) {
   PoolCore* core;
   Chunking chunking;
-  if (!check_count("buffer_sort", count, 5) || !parse_chunking(args[4], chunking) || !open_team(module, args[0], core)) return nullptr;
+  if (!check_count("buffer_sort", count, 5) || !parse_chunking(args[4], chunking) ||
+      !open_team(module, args[0], core)) {
+    return nullptr;
+  }
   const int reverse = PyObject_IsTrue(args[2]);
   if (reverse < 0) return nullptr;
   return with_buffers([&](Buffer* buffers) -> PyObject* {
@@ -302,7 +310,10 @@ PyObject* buffer_sort(PyObject* module, Args args, Py_ssize_t count) {
 PyObject* buffer_fill(PyObject* module, Args args, Py_ssize_t count) {
   PoolCore* core;
   Chunking chunking;
-  if (!check_count("buffer_fill", count, 4) || !parse_chunking(args[3], chunking) || !open_team(module, args[0], core)) return nullptr;
+  if (!check_count("buffer_fill", count, 4) || !parse_chunking(args[3], chunking) ||
+      !open_team(module, args[0], core)) {
+    return nullptr;
+  }
   return with_buffers([&](Buffer* buffers) -> PyObject* {
     Buffer& dst = buffers[0];
     if (!acquire(dst, args[1], "dst", true)) return nullptr;
@@ -320,7 +331,10 @@ PyObject* buffer_fill(PyObject* module, Args args, Py_ssize_t count) {
 PyObject* buffer_copy(PyObject* module, Args args, Py_ssize_t count) {
   PoolCore* core;
   Chunking chunking;
-  if (!check_count("buffer_copy", count, 4) || !parse_chunking(args[3], chunking) || !open_team(module, args[0], core)) return nullptr;
+  if (!check_count("buffer_copy", count, 4) || !parse_chunking(args[3], chunking) ||
+      !open_team(module, args[0], core)) {
+    return nullptr;
+  }
   return with_buffers([&](Buffer* buffers) -> PyObject* {
     Buffer &src = buffers[0], &dst = buffers[1];
     if (!acquire(src, args[1], "src", false) || !acquire(dst, args[2], "dst", true) || !check_same_dtype(src, dst) ||
@@ -346,7 +360,10 @@ bool last_fits(int64_t start, int64_t step, size_t size, int64_t least, int64_t 
 PyObject* buffer_iota(PyObject* module, Args args, Py_ssize_t count) {
   PoolCore* core;
   Chunking chunking;
-  if (!check_count("buffer_iota", count, 5) || !parse_chunking(args[4], chunking) || !open_team(module, args[0], core)) return nullptr;
+  if (!check_count("buffer_iota", count, 5) || !parse_chunking(args[4], chunking) ||
+      !open_team(module, args[0], core)) {
+    return nullptr;
+  }
   return with_buffers([&](Buffer* buffers) -> PyObject* {
     Buffer& dst = buffers[0];
     if (!acquire(dst, args[1], "dst", true)) return nullptr;

@@ -1,8 +1,8 @@
 // The Python side of native/kernels: functions over buffers, called attached; they let go of the thread state to work.
 //
-// kernels.cpp has what weft.parallel is made of, kernels_linear.cpp what weft.kernels is, kernel_numbers.cpp the numbers
-// that go in and come out. No function here has a frame with an object that owns a Python reference while it is detached
-// (see Owned in python.hpp): buffers are released by hand.
+// kernels.cpp has what weft.parallel is made of, kernels_linear.cpp what weft.kernels is, kernel_numbers.cpp the
+// numbers that go in and come out. No function here has a frame with an object that owns a Python reference while it
+// is detached (see Owned in python.hpp): buffers are released by hand.
 #pragma once
 
 #include <new>
@@ -27,7 +27,8 @@ bool parse_number(PyObject*, const char* name, double&);
 bool parse_number(PyObject*, const char* name, int32_t&);
 bool parse_number(PyObject*, const char* name, int64_t&);
 
-// "x compare value", for every number that Python has, exactly: possibly another comparison, or the same answer for all.
+// "x compare value", for every number that Python has, exactly: possibly another comparison, or the same answer for
+// all.
 template <class T>
 struct Predicate {
   Compare compare;

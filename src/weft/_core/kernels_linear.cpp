@@ -14,7 +14,10 @@ using Args = PyObject* const*;
 PyObject* kernel_reduce(PyObject* module, Args args, Py_ssize_t count) {
   PoolCore* core;
   Op op;
-  if (!check_count("kernel_reduce", count, 3) || !parse_op(args[2], op) || !open_team(module, args[0], core)) return nullptr;
+  if (!check_count("kernel_reduce", count, 3) || !parse_op(args[2], op) ||
+      !open_team(module, args[0], core)) {
+    return nullptr;
+  }
   return with_buffers([&](Buffer* buffers) -> PyObject* {
     Buffer& a = buffers[0];
     if (!acquire(a, args[1], "a", false)) return nullptr;

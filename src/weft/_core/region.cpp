@@ -2,52 +2,17 @@
 
 #include <new>
 
-#include "sync/spin.hpp"
+#include "kernels/meeting.hpp"
 
 namespace weft::core {
 
 namespace {
 
 using kernels::Loop;
+using kernels::Meeting;
 
 constexpr const char* kCapsule = "weft._core.meeting";
 constexpr Nanos kBetweenSignals = 50 * sync::kMillisecond;
-constexpr int kSpins = 2000;  // some tens of microseconds: what a helper usually has left to do
-
-// Who works on a loop now, beside the caller. The word: bit 0, closed; above it, how many are inside. A helper may touch
-// the loop only between enter() and leave(); the capsule that owns this is an argument of its task.
-struct Meeting {
-  explicit Meeting(Loop& the_loop) : loop(the_loop) {}
-
-  bool enter() {
-    uint32_t seen = word.load(sync::relaxed);
-    do {
-      if ((seen & kClosed) != 0) return false;
-    } while (!word.compare_exchange_weak(seen, seen + kOne, sync::acquire, sync::relaxed));
-    return true;
-  }
-  void leave() {  // releases what was written in the loop to the caller
-    if (word.fetch_sub(kOne, sync::acq_rel) == (kOne | kClosed)) sync::unpark_all(word);
-  }
-  // Returns when nobody is inside, and nobody comes any more.
-  void close_and_wait() {
-    uint32_t seen = word.fetch_or(kClosed, sync::acq_rel) | kClosed;
-    for (int i = 0; seen != kClosed && i < kSpins; ++i) {
-      sync::cpu_relax();
-      seen = word.load(sync::acquire);
-    }
-    while (seen != kClosed) {
-      (void)sync::park(word, seen, sync::kForever);
-      seen = word.load(sync::acquire);
-    }
-  }
-
-  static constexpr uint32_t kClosed = 1;
-  static constexpr uint32_t kOne = 2;
-
-  Loop& loop;
-  sync::ParkWord word{0};
-};
 
 void destroy_meeting(PyObject* capsule) {
   delete static_cast<Meeting*>(PyCapsule_GetPointer(capsule, kCapsule));  // SAFETY: owned by this capsule alone
@@ -64,11 +29,12 @@ bool interrupted(const Executant* me) {
 PyObject* help_region(PyObject*, PyObject* capsule) {
   auto* meeting = static_cast<Meeting*>(PyCapsule_GetPointer(capsule, kCapsule));
   if (meeting == nullptr) return nullptr;
-  if (!meeting->enter()) Py_RETURN_NONE;
+  Loop* loop = meeting->enter();
+  if (loop == nullptr) Py_RETURN_NONE;
   const Executant* me = current_worker();
   PyThreadState* thread = PyEval_SaveThread();
   Loop::Share share;
-  while (meeting->loop.step(share)) {
+  while (loop->step(share)) {
     // Between two chunks only: nobody else would finish this one.
     if (share.begin == share.end && interrupted(me)) break;
   }

@@ -1,8 +1,8 @@
 """`dot` and `matmul`.
 
-`matmul` has two ways to go. Its own tiles are exact for integers and give the same bits on any number of threads; numpy's BLAS
-is faster for large matrices of floats. So BLAS gets those, if the program has imported numpy already, unless an executor
-was named: that is a wish to run there.
+`matmul` has two ways to go. Its own tiles are exact for integers and give the same bits on any number of threads;
+numpy's BLAS is faster for large matrices of floats. So BLAS gets those, if the program has imported numpy already,
+unless an executor was named: that is a wish to run there.
 Pinned by tests/kernels/test_linear.py.
 """
 
@@ -19,21 +19,21 @@ WORTH_A_POOL = 1 << 20
 """Multiplications from which on the default pool is used: some 30 µs of one thread's time."""
 
 WORTH_BLAS = 1 << 28
-"""Multiplications from which on numpy's BLAS is used for floats (a matrix of 645 rows times itself). Below it the difference is
-small, and a BLAS of several threads is slow on a machine that has other things to do."""
+"""Multiplications from which on numpy's BLAS is used for floats (a matrix of 645 rows times itself). Below it the
+difference is small, and a BLAS of several threads is slow on a machine that has other things to do."""
 
 
 def dot(a: Buffer, b: Buffer, *, executor: _core.Pool | None = None) -> int | float:
     """The sum of `a[i] * b[i]`.
 
-    Integers are exact, in as many bits as it takes. Floats are multiplied and added up in float64, in blocks whose order
-    depends on the length alone: the same bits whatever the number of threads.
+    Integers are exact, in as many bits as it takes. Floats are multiplied and added up in float64, in blocks whose
+    order depends on the length alone: the same bits whatever the number of threads.
 
     Args:
         a: a contiguous one-dimensional buffer of float32, float64, int32 or int64.
         b: another of the same type and length.
-        executor: the `weft.executors.ThreadPoolExecutor` whose workers help; None for the default pool, and for the calling
-            thread alone where the buffers are less than 2 MiB each.
+        executor: the `weft.executors.ThreadPoolExecutor` whose workers help; None for the default pool, and for the
+            calling thread alone where the buffers are less than 2 MiB each.
 
     Returns:
         An int for integers, a float for floats.
@@ -55,17 +55,17 @@ def dot(a: Buffer, b: Buffer, *, executor: _core.Pool | None = None) -> int | fl
 def matmul(a: Buffer, b: Buffer, out: Any = None, *, executor: _core.Pool | None = None) -> Any:
     """The product of two matrices.
 
-    Integers are exact. Floats are added up in their own type, as BLAS does. The bits do not depend on the number of threads,
-    except where numpy's BLAS does the work: for floats and 2²⁸ multiplications or more, if numpy is imported and no
-    executor is given.
+    Integers are exact. Floats are added up in their own type, as BLAS does. The bits do not depend on the number of
+    threads, except where numpy's BLAS does the work: for floats and 2²⁸ multiplications or more, if numpy is imported
+    and no executor is given.
 
     Args:
         a: a C-contiguous buffer of float32, float64, int32 or int64, of shape (m, k).
         b: another of the same type, of shape (k, n).
-        out: where the result goes: a writable C-contiguous buffer of the same type, of shape (m, n), that shares no memory
-            with `a` and `b`; None for a new one.
-        executor: the `weft.executors.ThreadPoolExecutor` whose workers help; None for the default pool, or BLAS, and for the
-            calling thread alone where the matrices are small.
+        out: where the result goes: a writable C-contiguous buffer of the same type, of shape (m, n), that shares no
+            memory with `a` and `b`; None for a new one.
+        executor: the `weft.executors.ThreadPoolExecutor` whose workers help; None for the default pool, or BLAS, and
+            for the calling thread alone where the matrices are small.
 
     Returns:
         `out` if it was given; else a numpy array if `a` or `b` is one, else a memoryview of shape (m, n).
@@ -111,5 +111,7 @@ def _new_matrix(rows: int, columns: int, code: str, numpy: Any) -> Any:
     if numpy is not None:
         return numpy.empty((rows, columns), dtype={"f": "f4", "d": "f8", "i": "i4", "q": "i8"}[code])
     if rows == 0 or columns == 0:
-        raise ValueError(f"the product has shape ({rows}, {columns}), which a memoryview cannot have; pass numpy arrays")
-    return memoryview(bytearray(rows * columns * (4 if code in "fi" else 8))).cast(code, (rows, columns))
+        shape = f"({rows}, {columns})"
+        raise ValueError(f"the product has shape {shape}, which no memoryview can have; pass numpy arrays")
+    memory: Any = memoryview(bytearray(rows * columns * (4 if code in "fi" else 8)))
+    return memory.cast(code, (rows, columns))

@@ -10,8 +10,8 @@ from collections.abc import Buffer
 from weft import _core
 
 WORTH_A_POOL = 1 << 21
-"""Bytes from which on the default pool is used: what one thread goes through in about 100 µs. Below it a pool would save less
-than it takes to wake a thread, and a program that only ever has small arrays is not given one."""
+"""Bytes from which on the default pool is used: what one thread goes through in about 100 µs. Below it a pool would
+save less than it takes to wake a thread, and a program that only ever has small arrays is not given one."""
 
 
 def pool_for(executor: _core.Pool | None, *buffers: Buffer) -> _core.Pool | None:

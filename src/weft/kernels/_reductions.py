@@ -20,14 +20,15 @@ def sum(a: Buffer, *, executor: _core.Pool | None = None) -> int | float:  # noq
 
     Args:
         a: a C-contiguous buffer of float32, float64, int32 or int64, of any shape.
-        executor: the `weft.executors.ThreadPoolExecutor` whose workers help; None for the default pool, and for the calling
-            thread alone where `a` is less than 2 MiB.
+        executor: the `weft.executors.ThreadPoolExecutor` whose workers help; None for the default pool, and for the
+            calling thread alone where `a` is less than 2 MiB.
 
     Returns:
         An int for integers, a float for floats; of no elements, 0 or 0.0.
 
     Raises:
-        TypeError: `a` is not such a buffer, or `executor` is no pool of threads of weft's; the message says what to call.
+        TypeError: `a` is not such a buffer, or `executor` is no pool of threads of weft's; the message says what to
+            call.
         RuntimeError: the executor is shut down.
 
     Example:
