@@ -77,7 +77,9 @@ def test_each_public_name_is_public_in_exactly_one_place() -> None:
         for name, modules in homes.items()
         if len({module for module in modules if not any(module.startswith(f"{other}.") for other in modules)}) > 1
     }
-    assert twice == {}
+    # Of each algorithm there are two, by the same name: the plain one and the one that is awaited.
+    twins = {name for name, modules in twice.items() if sorted(modules) == ["weft.aio", "weft.parallel"]}
+    assert twice.keys() - twins == set()
     for name in TOP_LEVEL & homes.keys():
         assert getattr(weft, name) is getattr(importlib.import_module(homes[name][0]), name)
 

@@ -265,9 +265,29 @@ int start_worker(PoolCore* core) {
   return 0;
 }
 
+// Whether the exception that is set is what the task on this thread was asked to raise: then it will be raised again, once
+// the caller is out of here.
+bool interrupted_again() {
+  Executant* me = current_worker();
+  if (me == nullptr || me->current == nullptr || !me->cell->interrupt_posted()) return false;
+  const Extras* extras = me->current->extras.load(sync::acquire);
+  if (extras == nullptr) return false;
+  PyObject* error = PyErr_GetRaisedException();
+  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(error));  // SAFETY: every type is an object; `error` keeps it alive
+  // Compared, and not looked into: another thread may put a new request in its place.
+  const bool ours = extras->interrupt.load(sync::acquire) == type;
+  if (ours) {
+    PyThreadState_SetAsyncExc(me->cell->thread_id_.load(sync::relaxed), type);
+    Py_DECREF(error);
+  } else {
+    PyErr_SetRaisedException(error);
+  }
+  return ours;
+}
+
 // For when the pool can do without: it has other workers, or the next submit tries again.
 void start_worker_quietly(PoolCore* core) {
-  if (start_worker(core) == 0) return;
+  if (start_worker(core) == 0 || interrupted_again()) return;
   if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
     PyErr_Clear();
     PyErr_SetInterrupt();  // not ours to swallow: raise it again, once the caller is out of here

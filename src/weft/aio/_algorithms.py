@@ -57,12 +57,7 @@ def _tagged(policy: _Policy) -> TaskPolicy:
 
 
 async def _awaited[T](future: Future[T]) -> T:
-    try:
-        return await future
-    finally:
-        # Left early: whoever awaits was cancelled, and nobody wants the result.
-        if not future.done() and not future.cancel():
-            future.interrupt()
+    return await future  # which stops the work if its only awaiter is cancelled
 
 
 async def for_loop(policy: _Policy, first: int, last: int, body: Callable[[int], object]) -> None:

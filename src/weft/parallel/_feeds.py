@@ -27,6 +27,8 @@ from weft.parallel._sources import Indexed
 TARGET = 2_000_000
 """Nanoseconds of work in a chunk, where that is measured."""
 
+_WORTH_SHARING = 100_000  # nanoseconds of work that are not cut any smaller
+
 _GROWTH = 16  # a chunk is at most so many times the last one
 _AHEAD = 2  # chunks that are read ahead for each worker
 
@@ -53,6 +55,7 @@ class Sizes:
         self._fixed = fixed
         self._seats = seats
         self._measured = 1
+        self._least = 1
 
     def next(self, left: int | None) -> int:
         """At least 1. `left`: elements that are left, if that is known."""
@@ -60,13 +63,14 @@ class Sizes:
             return self._fixed
         if left is None:
             return self._measured
-        return max(1, min(self._measured, -(-left // (2 * self._seats))))
+        return min(self._measured, max(self._least, -(-left // (2 * self._seats))))
 
     def ran(self, elements: int, nanoseconds: int) -> None:
         """Takes note of a chunk. Any thread, without a lock: the last one counts, and all are right."""
         if self._fixed is None and elements >= self._measured // 2:
-            wanted = TARGET * elements // max(nanoseconds, 1)
-            self._measured = max(1, min(wanted, elements * _GROWTH))
+            most, nanoseconds = elements * _GROWTH, max(nanoseconds, 1)
+            self._measured = max(1, min(TARGET * elements // nanoseconds, most))
+            self._least = max(1, min(_WORTH_SHARING * elements // nanoseconds, most))
 
 
 class Guided(Sizes):

@@ -40,6 +40,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from weft.errors import Interrupted, PoolForked
@@ -59,12 +60,14 @@ CTRL_C_SECONDS = 0.1
 class _Helper:
     """A task of a region, from before it is submitted until it has ended; and the caller's own part."""
 
-    __slots__ = ("chunk", "seat", "spawned")
+    __slots__ = ("chunk", "leaving", "seat", "spawned", "stopped")
 
     def __init__(self) -> None:
         self.seat = Seat()
         self.chunk: Chunk | None = None
+        self.leaving = False  # done with its chunk: its successor counts in its stead
         self.spawned: _Helper | None = None  # the one that it submitted last
+        self.stopped = False  # its future was cancelled, or interrupted if it had begun
 
 
 class Region[R]:
@@ -91,7 +94,8 @@ class Region[R]:
         self._running: set[Chunk] = set()
         self._live: dict[Future[None], _Helper] = {}
         self._ended: deque[Future[None]] = deque()  # of these, such as are done, and not settled
-        self._pending: set[_Helper] = set()  # about to be submitted, so not in `_live` yet
+        self._pending: set[_Helper] = set()  # about to be submitted
+        self._submitted: deque[tuple[Future[None], _Helper]] = deque()  # such as are not in `_live` yet
         self._own = _Helper()
         self._most = pool.max_workers - 1
         self._closed = False
@@ -142,9 +146,6 @@ class Region[R]:
         """Lets no helper begin any more, and waits for those that run."""
         with self._lock:
             self._closed = True
-            queued = list(self._live)
-        for future in reversed(queued):
-            future.cancel()
         self._wait(None)
 
     def _abort(self, error: BaseException) -> None:
@@ -153,12 +154,11 @@ class Region[R]:
         with self._lock:
             self._closed = self._aborted = True
             self._limit = -1
-            running, futures = list(self._running), list(self._live)
+            running = list(self._running)
+            for helper in self._live.values():
+                helper.stopped = False  # cancelled, perhaps, but not interrupted
         for chunk in running:
             chunk.halt()
-        for future in reversed(futures):
-            if not future.cancel():
-                future.interrupt()
         self._wait(CTRL_C_SECONDS if isinstance(error, KeyboardInterrupt) else None)
 
     def _wait(self, seconds: float | None) -> None:
@@ -166,43 +166,48 @@ class Region[R]:
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             with self._lock:
-                future = next(iter(self._live), None)
-                if future is None:
+                self._register_lock_held()
+                live = list(self._live.items())
+                if not live:
                     if not self._pending:
                         return
-                    self._settled.wait(left)  # another thread is about to bring a future, and will cancel it
-            if future is not None:
+                    self._settled.wait(left)  # another thread is about to submit one
+            for future, helper in reversed(live):
+                if not helper.stopped:
+                    helper.stopped = True
+                    if not future.cancel() and self._aborted:
+                        future.interrupt()
+            if live:
+                future = live[0][0]
                 with suppress(CancelledError, TimeoutError):
                     future.exception(left)
                 if future.done():
                     self._settle(future)
             if left == 0.0:
-                logger.warning("Ctrl-C: %d tasks of a parallel algorithm are stuck, and left behind", len(self._live))
+                logger.warning("Ctrl-C: %d tasks of a parallel algorithm are stuck, and left behind", len(live))
                 return
 
     # ---- helpers
 
     def _invite(self, by: _Helper) -> None:
-        """Submits a helper, if there is something for it to do."""
-        if len(self._live) + len(self._pending) < self._most or self._ended:  # a glance, without the lock
-            self._spawn(by, self._most)
-
-    def _spawn(self, by: _Helper, most: int) -> None:
-        """Submits a helper, if there are less than `most` and there is something for it to do."""
+        """Submits a helper, if there is something for it to do and the pool has workers for it."""
         while self._ended:
             with suppress(IndexError):  # another thread was faster
                 self._settle(self._ended.popleft())
         helper = by.spawned = _Helper()
         with self._lock:
-            if self._closed or not self._most or not self._feed.more_lock_held(self._limit):
+            if self._closed or not self._feed.more_lock_held(self._limit):
                 return
-            if len(self._live) + len(self._pending) >= most:
+            # One that is not leaving will be here again, so that it is never nobody's turn.
+            if sum(not other.leaving for other in {*self._pending, *self._live.values()}) >= self._most:
                 return
             self._pending.add(helper)
-        future, broken = None, None
+        # From a worker, too: helpers see the context of the algorithm's caller.
+        submit = partial(self._context.copy().run, self._pool.submit, self._help)
+        broken = None
         try:
-            # From a worker, too: helpers see the context of the algorithm's caller.
-            future = self._context.copy().run(self._pool.submit, self._help, helper)
+            # One step of the interpreter: an interrupt that comes in there finds the future where `_wait` looks.
+            self._submitted.extend(zip(map(submit, (helper,)), (helper,), strict=True))
         except BrokenExecutor as error:
             broken = error
         except RuntimeError:  # the pool is shut down, or cannot start a thread: it goes on without
@@ -210,16 +215,17 @@ class Region[R]:
         finally:
             with self._lock:
                 self._pending.discard(helper)
-                if future is not None:
-                    self._live[future] = helper
-                closed = self._closed
+                self._register_lock_held()
                 self._settled.notify_all()
         if broken is not None:
             self._event(0, broken)
-        elif future is not None:
+
+    def _register_lock_held(self) -> None:
+        while self._submitted:
+            future, helper = self._submitted[0]
+            self._live[future] = helper
             future.add_done_callback(self._ended.append)
-            if closed and not future.cancel() and self._aborted:
-                future.interrupt()
+            self._submitted.popleft()
 
     def _help(self, helper: _Helper) -> None:
         """One task: one chunk, and a successor."""
@@ -230,7 +236,8 @@ class Region[R]:
                 self._run(chunk)
                 with self._lock:
                     self._feed.leave_lock_held(helper.seat)
-                self._spawn(helper, self._most + 1)  # of which this one is about to end
+                helper.leaving = True
+                self._invite(helper)
         except BaseException:
             self._free_lock()
             raise
@@ -310,6 +317,7 @@ class Region[R]:
         self._closed = True
         self._live = {}
         self._pending = set()
+        self._submitted = deque()
         self._limit = -1
         self._error = PoolForked(
             "os.fork() was called inside a parallel algorithm: its other threads run in the parent process only; "
