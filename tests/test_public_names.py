@@ -129,7 +129,21 @@ def test_import_weft_loads_nothing_else() -> None:
 
 
 HEAVY = {"asyncio", "multiprocessing", "subprocess", "socket", "ssl", "email", "http", "importlib.metadata", "typing"}
-EXTRAS = {"cloudpickle", "anyio", "rich", "dask", "distributed", "ray", "daft", "pyspark", "modal", "graphviz", "numpy", "trio", "joblib"}
+EXTRAS = {
+    "cloudpickle",
+    "anyio",
+    "rich",
+    "dask",
+    "distributed",
+    "ray",
+    "daft",
+    "pyspark",
+    "modal",
+    "graphviz",
+    "numpy",
+    "trio",
+    "joblib",
+}
 
 
 @pytest.mark.invariant(10)

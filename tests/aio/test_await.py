@@ -308,7 +308,10 @@ def test_with_all_that_asyncio_awaits_with(two: Held) -> None:
         assert await asyncio.wrap_future(two.submit(pow, 2, 5)) == 32
         assert await asyncio.ensure_future(two.submit(pow, 2, 6)) == 64
         assert await asyncio.get_running_loop().run_in_executor(two.pool, pow, 2, 7) == 128
-        assert sorted([await each for each in asyncio.as_completed([two.submit(abs, -1), two.submit(abs, -2)])]) == [1, 2]
+        assert sorted([await each for each in asyncio.as_completed([two.submit(abs, -1), two.submit(abs, -2)])]) == [
+            1,
+            2,
+        ]
         with pytest.raises(ZeroDivisionError):
             await asyncio.gather(two.submit(divmod, 1, 0))
 

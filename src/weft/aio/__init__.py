@@ -1,11 +1,11 @@
 """weft for event loops: await what runs on an executor, from asyncio and from trio.
 
-A `weft.Future` can be awaited as it is. Here is what is made of many: `await_all`, `await_any`, `as_completed`, `map`;
-and ways to get one: `to_thread`, `run_in_executor`, `wrap_future`.
+A `weft.Future` can be awaited as it is. Here is what is made of many (`await_all`, `await_any`, `as_completed`, `map`)
+and ways to get one (`to_thread`, `run_in_executor`, `wrap_future`).
 
-Everything here is called on an event loop's own thread, and never blocks it. Cancelling the task that awaits cancels the
-work: what is queued never runs, what runs is interrupted. The modules behind the names are imported when a name is first
-used, and none of them imports asyncio or trio before one of them runs.
+Everything here is called on an event loop's own thread, and never blocks it. Cancelling the task that awaits cancels
+the work: what is queued never runs, what runs is interrupted. The modules behind the names are imported when a name is
+first used, and none of them imports asyncio or trio before one of them runs.
 Pinned by tests/aio/.
 """
 
