@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
@@ -267,6 +268,17 @@ def test_trio_as_a_guest_of_asyncio(one: Held) -> None:
         return from_trio, await future
 
     assert Asyncio().run(main) == ("held", "held")
+
+
+def test_where_trio_is_not_to_be_imported(one: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trio", None)
+
+    async def main() -> str:
+        gate, future = one.hold()
+        threading.Timer(0.01, gate.set).start()
+        return await future
+
+    assert Asyncio().run(main) == "held"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork")
