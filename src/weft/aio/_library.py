@@ -76,6 +76,17 @@ async def over_within(awaitable: Awaitable[object], seconds: float | None) -> bo
     return True
 
 
+async def shielded(awaitable: Awaitable[object]) -> None:
+    """Awaits something although the task is cancelled already: trio would let it await nothing more."""
+    if running_library() != "trio":
+        await awaitable
+        return
+    import trio
+
+    with trio.CancelScope(shield=True):
+        await awaitable
+
+
 def start_task(run: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
     """Starts a task of the library's that runs beside the caller.
 
