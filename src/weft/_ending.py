@@ -8,8 +8,7 @@ Pinned by tests/test_run.py.
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
-from contextlib import suppress
+from concurrent.futures import Executor, Future
 from typing import Any
 
 
@@ -64,7 +63,7 @@ def _running_tasks(executor: Executor) -> list[tuple[Any, str]]:
 
 
 async def in_own_thread(wait: Callable[[], None]) -> None:
-    """Awaits something that blocks, in a thread of its own.
+    """Awaits something that blocks, in a thread of its own, under asyncio or trio.
 
     Not on the loop's default executor, which may be the very one that is waited for. Cancelling ends the
     await, not the thread.
@@ -72,27 +71,18 @@ async def in_own_thread(wait: Callable[[], None]) -> None:
     Args:
         wait: What blocks.
     """
-    import asyncio
+    from weft.aio import wrap_future
 
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if done.done():  # cancelled
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
+    done: Future[None] = Future()
+    done.set_running_or_notify_cancel()  # so that cancelling the await leaves it alone
 
     def run() -> None:
-        failure: BaseException | None = None
         try:
             wait()
         except BaseException as error:
-            failure = error
-        with suppress(RuntimeError):  # the loop has been closed meanwhile: nobody is waiting
-            loop.call_soon_threadsafe(settle, failure)
+            done.set_exception(error)
+        else:
+            done.set_result(None)
 
     threading.Thread(target=run, name="weft-run-end", daemon=True).start()
-    await done
+    await wrap_future(done)

@@ -329,7 +329,7 @@ class Run:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[False]:
-        import asyncio
+        from weft.aio._library import shielded
 
         executor = self._leave()
         if executor is None:
@@ -338,10 +338,10 @@ class Run:
             try:
                 await in_own_thread(partial(executor.shutdown, wait=True))
                 return False
-            except asyncio.CancelledError as cancellation:
-                await in_own_thread(partial(self._stop, executor, cancellation))
+            except BaseException as cancellation:  # asyncio's or trio's
+                await shielded(in_own_thread(partial(self._stop, executor, cancellation)))
                 raise
-        await in_own_thread(partial(self._stop, executor, error))
+        await shielded(in_own_thread(partial(self._stop, executor, error)))
         return False
 
     def _leave(self) -> Executor | None:

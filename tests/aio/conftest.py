@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from tests.aio.libraries import PATIENCE, Asyncio, Library, Trio
+from weft import Future
 from weft.executors import ThreadPoolExecutor
 
 

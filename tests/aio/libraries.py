@@ -39,9 +39,9 @@ class Asyncio:
     def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> None:
         self.loop_factory = loop_factory
 
-    def run[T](self, main: Main[T]) -> T:
+    def run[T](self, main: Main[T], seconds: float = PATIENCE) -> T:
         async def bounded() -> T:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(seconds):
                 return await main()
 
         with asyncio.Runner(loop_factory=self.loop_factory) as runner:
@@ -97,9 +97,9 @@ class Trio:
     name = "trio"
     cancelled_error: type[BaseException] = concurrent.futures.CancelledError
 
-    def run[T](self, main: Main[T]) -> T:
+    def run[T](self, main: Main[T], seconds: float = PATIENCE) -> T:
         async def bounded() -> T:
-            with trio.fail_after(PATIENCE):
+            with trio.fail_after(seconds):
                 return await main()
 
         return trio.run(bounded)

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import os
+import sys
 import threading
 from collections.abc import Callable, Generator
 from typing import Any
@@ -269,6 +270,17 @@ def test_trio_as_a_guest_of_asyncio(one: Held) -> None:
     assert Asyncio().run(main) == ("held", "held")
 
 
+def test_where_trio_is_not_to_be_imported(one: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trio", None)
+
+    async def main() -> str:
+        gate, future = one.hold()
+        threading.Timer(0.01, gate.set).start()
+        return await future
+
+    assert Asyncio().run(main) == "held"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no os.fork")
 def test_after_a_fork() -> None:
     run_child("""if 1:
@@ -308,7 +320,10 @@ def test_with_all_that_asyncio_awaits_with(two: Held) -> None:
         assert await asyncio.wrap_future(two.submit(pow, 2, 5)) == 32
         assert await asyncio.ensure_future(two.submit(pow, 2, 6)) == 64
         assert await asyncio.get_running_loop().run_in_executor(two.pool, pow, 2, 7) == 128
-        assert sorted([await each for each in asyncio.as_completed([two.submit(abs, -1), two.submit(abs, -2)])]) == [1, 2]
+        assert sorted([await each for each in asyncio.as_completed([two.submit(abs, -1), two.submit(abs, -2)])]) == [
+            1,
+            2,
+        ]
         with pytest.raises(ZeroDivisionError):
             await asyncio.gather(two.submit(divmod, 1, 0))
 

@@ -237,7 +237,7 @@ def test_before_it_awaits(library: Library, one: Held) -> None:
     """Cancelled before its first step, a task has not come to await anything: the work goes on."""
 
     async def main() -> None:
-        gate, future = one.hold()
+        gate, _ = one.hold()
         queued = one.submit(pow, 2, 10)
 
         async def wait() -> Any:

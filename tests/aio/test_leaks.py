@@ -35,7 +35,8 @@ async def results(library: Library, held: Held) -> None:
         async def wait(future: Any) -> int:
             return await future
 
-        children = [start(lambda future=held.submit(int, 5): wait(future)) for _ in range(EACH)]
+        futures = [held.submit(int, 5) for _ in range(EACH)]
+        children = [start(lambda future=future: wait(future)) for future in futures]
         for child in children:
             assert await child.end() == 5
 
@@ -88,7 +89,7 @@ def test_memory_is_flat(library: Library, two: Held, way: Any) -> None:
                 sizes.append(resident_bytes())
                 blocks.append(sys.getallocatedblocks())
 
-    library.run(main)
+    library.run(main, seconds=150)
     # 50,000 futures later: one object kept for every fifth would show.
     assert blocks[1] - blocks[0] < 10_000
     grown = sizes[1] - sizes[0]

@@ -36,7 +36,7 @@ def test_one_wake_up_for_all_that_are_done_in_a_turn(one: Held) -> None:
         gathered = asyncio.gather(*futures)
         await asyncio.sleep(0)  # all wait now
         gate.set()
-        futures[-1].result(PATIENCE)  # which blocks the loop while they complete
+        one.submit(int).result(PATIENCE)  # which blocks the loop until all of them have been posted
         before = loop.told
         assert before == 1
         assert await gathered == [n**2 for n in range(2_000)]
@@ -82,7 +82,7 @@ def test_one_wake_up_under_trio(one: Held, monkeypatch: pytest.MonkeyPatch) -> N
             await trio.lowlevel.checkpoint()
             await trio.lowlevel.checkpoint()
             gate.set()
-            futures[-1].result(PATIENCE)
+            one.submit(int).result(PATIENCE)
         assert sorted(results) == [n**2 for n in range(500)]
         monkeypatch.undo()
 

@@ -32,7 +32,9 @@ def fail(error: BaseException) -> None:
 def test_all(library: Library, two: Held, how: str) -> None:
     async def main() -> None:
         futures = [two.submit(pow, number, 2) for number in range(1_000)]
-        given: tuple[Any, ...] = tuple(futures) if how == "one by one" else (futures if how == "list" else iter(futures),)
+        given: tuple[Any, ...] = (
+            tuple(futures) if how == "one by one" else (futures if how == "list" else iter(futures),)
+        )
         assert await aio.await_all(*given) == tuple(number**2 for number in range(1_000))
 
     library.run(main)

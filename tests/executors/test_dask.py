@@ -5,16 +5,14 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import numpy
+import numpy as np
 import pytest
 
 from weft.executors import SerialExecutor, ThreadPoolExecutor
 
-dask = pytest.importorskip("dask", reason="dask has no wheel for this interpreter")
-
-# Imported before a test begins: numpy's own threads and dask's are not the tests'.
-import dask.array  # noqa: E402
-import dask.threaded  # noqa: E402
+dask: Any = pytest.importorskip("dask", reason="dask has no wheel for this interpreter")
+# Before a test begins: numpy's own threads are not the tests'.
+arrays: Any = pytest.importorskip("dask.array")
 
 
 @pytest.fixture
@@ -25,22 +23,22 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 @pytest.fixture
 def array() -> Any:
-    return dask.array.from_array(numpy.arange(10_000, dtype="float64").reshape(100, 100), chunks=(20, 20))
+    return arrays.from_array(np.arange(10_000, dtype="float64").reshape(100, 100), chunks=(20, 20))
 
 
 def test_array(pool: ThreadPoolExecutor, array: Any) -> None:
-    reference = numpy.arange(10_000, dtype="float64").reshape(100, 100)
+    reference = np.arange(10_000, dtype="float64").reshape(100, 100)
     (total, product) = dask.compute(array.sum(), (array + 1) * array.T, scheduler=pool)
     assert total == reference.sum()
-    numpy.testing.assert_allclose(product, (reference + 1) * reference.T)
+    np.testing.assert_allclose(product, (reference + 1) * reference.T)
 
 
 def test_a_reduction_of_several_stages(pool: ThreadPoolExecutor, array: Any) -> None:
-    reference = numpy.arange(10_000, dtype="float64").reshape(100, 100)
+    reference = np.arange(10_000, dtype="float64").reshape(100, 100)
     normal = (array - array.mean(axis=0)) / array.std(axis=0)
     (result,) = dask.compute(normal.sum(axis=1, split_every=2), scheduler=pool)
     expected = ((reference - reference.mean(axis=0)) / reference.std(axis=0)).sum(axis=1)
-    numpy.testing.assert_allclose(result, expected, atol=1e-9)
+    np.testing.assert_allclose(result, expected, atol=1e-9)
 
 
 def test_delayed_graph(pool: ThreadPoolExecutor) -> None:

@@ -539,8 +539,9 @@ PyObject* await_source(PyObject* source, SourceKind kind, State* state) {
   if (seen != TaskState::done && seen != TaskState::failed) {
     PyObject* trio = PyImport_GetModule(state->str_trio);
     if (trio == nullptr && PyErr_Occurred()) return nullptr;
-    if (trio != nullptr) {  // it is imported; whether it is what runs here is for Python to find out
-      Py_DECREF(trio);
+    const bool imported = trio != nullptr && trio != Py_None;  // None: somebody has forbidden it
+    Py_XDECREF(trio);
+    if (imported) {  // whether it is what runs here is for Python to find out
       PyObject* module = PyImport_ImportModule("weft.aio._trio");
       PyObject* iterator = module == nullptr ? nullptr : PyObject_CallMethod(module, "awaiting", "O", source);
       Py_XDECREF(module);

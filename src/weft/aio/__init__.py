@@ -3,9 +3,9 @@
 A `weft.Future` can be awaited as it is. Here is what is made of many: `await_all`, `await_any`, `as_completed`, `map`;
 ways to get one: `to_thread`, `run_in_executor`, `wrap_future`; and a twin of each algorithm of `weft.parallel`.
 
-Everything here is called on an event loop's own thread, and never blocks it. Cancelling the task that awaits cancels the
-work: what is queued never runs, what runs is interrupted. The modules behind the names are imported when a name is first
-used, and none of them imports asyncio or trio before one of them runs.
+Everything here is called on an event loop's own thread, and never blocks it. Cancelling the task that awaits cancels
+the work: what is queued never runs, what runs is interrupted. The modules behind the names are imported when a name is
+first used, and none of them imports asyncio or trio before one of them runs.
 Pinned by tests/aio/.
 """
 

@@ -80,8 +80,8 @@ async def run_in_executor[*Ts, T](
 def wrap_future[T](future: concurrent.futures.Future[T] | Awaitable[T], /) -> Awaitable[T]:
     """An awaitable for a future of any executor, under asyncio and under trio.
 
-    A `weft.Future` is one already and comes back as it is, as does anything else that can be awaited. Cancelling the task
-    that awaits a future of another library cancels that future, if its work has not begun.
+    A `weft.Future` is one already and comes back as it is, as does anything else that can be awaited. Cancelling the
+    task that awaits a future of another library cancels that future, if its work has not begun.
 
     Args:
         future: a `concurrent.futures.Future`.

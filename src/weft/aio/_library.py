@@ -24,7 +24,7 @@ def running_library() -> Library:
     """
     asyncio: Any = sys.modules.get("asyncio")
     loop = None if asyncio is None else asyncio._get_running_loop()
-    if loop is not None and (not in_trio() or asyncio.current_task() is not None):
+    if asyncio is not None and loop is not None and (not in_trio() or asyncio.current_task() is not None):
         return "asyncio"
     if in_trio():
         return "trio"
@@ -65,14 +65,26 @@ async def over_within(awaitable: Awaitable[object], seconds: float | None) -> bo
         return not scope.cancelled_caught
     import asyncio
 
+    timeout = asyncio.timeout(seconds)
     try:
-        async with asyncio.timeout(seconds) as timeout:
+        async with timeout:
             await awaitable
     except TimeoutError:
         if not timeout.expired():
             raise
         return False
     return True
+
+
+async def shielded(awaitable: Awaitable[object]) -> None:
+    """Awaits something although the task is cancelled already: trio would let it await nothing more."""
+    if running_library() != "trio":
+        await awaitable
+        return
+    import trio
+
+    with trio.CancelScope(shield=True):
+        await awaitable
 
 
 def start_task(run: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -95,8 +95,8 @@ async def await_any[T](*futures: AnyFuture[T] | Iterable[AnyFuture[T]]) -> tuple
 def as_completed[F](futures: Iterable[F], timeout: float | None = None) -> AsyncIterator[F]:
     """The futures in the order in which they are done, for `async for`.
 
-    Each comes once, however often it is given. Leaving the loop early, or a timeout, lets the rest go on; cancelling the
-    task cancels them.
+    Each comes once, however often it is given. Leaving the loop early, or a timeout, lets the rest go on; cancelling
+    the task cancels them.
 
     Args:
         futures: futures of weft, of `concurrent.futures` or of asyncio.
@@ -122,9 +122,7 @@ def as_completed[F](futures: Iterable[F], timeout: float | None = None) -> Async
     return cast("AsyncIterator[F]", _in_order_of_completion(wanted, deadline))
 
 
-async def _in_order_of_completion(
-    wanted: Sequence[Future[Any]], deadline: float | None
-) -> AsyncGenerator[Future[Any]]:
+async def _in_order_of_completion(wanted: Sequence[Future[Any]], deadline: float | None) -> AsyncGenerator[Future[Any]]:
     box = _core.Mailbox()
     left = len(wanted)
     stop = False
@@ -189,7 +187,7 @@ def _checked(name: str, futures: tuple[Any, ...]) -> Sequence[Future[Any]]:
     for position, future in enumerate(futures):
         if not hasattr(future, "add_done_callback"):
             raise TypeError(
-                f"{name}(): futures[{position}] must be a future, not {future!r}; make one with executor.submit(fn, ...), or "
-                f"with asyncio.create_task(...) of a coroutine"
+                f"{name}(): futures[{position}] must be a future, not {future!r}; make one with executor.submit(fn), "
+                f"or with asyncio.create_task(...) of a coroutine"
             )
     return futures

@@ -38,19 +38,21 @@ def map[T](  # noqa: A001  # the stdlib's executors have a map too
 ) -> AsyncGenerator[T]:
     """`fn` of each item on an executor, as an asynchronous iterator over the results.
 
-    The input is read only as fast as results are taken, so it may be endless, and may be asynchronous. The first failure
-    is raised in its place and ends it; then, and when the iterator is closed (`contextlib.aclosing`) or its task is
-    cancelled, what is queued is cancelled and what runs is interrupted.
+    The input is read only as fast as results are taken, so it may be endless, and may be asynchronous. The first
+    failure is raised in its place and ends it; then, and when the iterator is closed (`contextlib.aclosing`) or its
+    task is cancelled, what is queued is cancelled and what runs is interrupted.
 
     Args:
         fn: called with one item of each iterable; a plain function.
         *iterables: the inputs, the shortest ends it; or one asynchronous iterable.
         executor: any `concurrent.futures.Executor`; None for weft's default thread pool.
-        limit: how many items may be under way: read, and their results not yet taken. None for twice the executor's workers.
+        limit: how many items may be under way: read, and their results not yet taken. None for twice the executor's
+            workers.
         ordered: False gives results as they come.
 
     Raises:
-        TypeError: fn is not callable or is a coroutine function, there is no input, or several of which one is asynchronous.
+        TypeError: fn is not callable or is a coroutine function; there is no input, or several of which one is
+            asynchronous.
         ValueError: limit is less than 1.
         BaseException: from the iteration, whatever a call or the input raised.
 
@@ -65,7 +67,9 @@ def map[T](  # noqa: A001  # the stdlib's executors have a map too
     if not callable(fn):
         raise TypeError(f"map(): fn must be callable, not {fn!r}")
     if inspect.iscoroutinefunction(fn):
-        raise TypeError(f"map(): fn must be a plain function, and {fn!r} is a coroutine function; await it in a task of the loop")
+        raise TypeError(
+            f"map(): fn must be a plain function, and {fn!r} is a coroutine function; await it in a task of the loop"
+        )
     if not iterables:
         raise TypeError("map() takes at least one iterable")
     if limit is not None and (isinstance(limit, bool) or not isinstance(cast("object", limit), int)):
@@ -77,9 +81,9 @@ def map[T](  # noqa: A001  # the stdlib's executors have a map too
 
         executor = default_executor()
     if limit is None:
-        limit = _AHEAD * (getattr(executor, "_max_workers", None) or usable_cpus())
-    source = _source_of(iterables)
-    return _mapped(fn, source, executor, limit, ordered)
+        workers: int | None = getattr(executor, "_max_workers", None)
+        limit = _AHEAD * (workers or usable_cpus())
+    return _mapped(fn, _source_of(iterables), executor, limit, ordered)
 
 
 async def _mapped[T](
@@ -168,12 +172,10 @@ class _Source(Protocol):
 
 def _source_of(iterables: tuple[Iterable[Any] | AsyncIterable[Any], ...]) -> _Source:
     if len(iterables) == 1 and isinstance(iterables[0], AsyncIterable):
-        return _AsyncSource(cast("AsyncIterable[Any]", iterables[0]))
+        return _AsyncSource(iterables[0])
     for position, iterable in enumerate(iterables):
         if isinstance(iterable, AsyncIterable):
-            raise TypeError(
-                f"map(): iterables[{position}] is asynchronous, and there are several; zip them into one asynchronous iterable"
-            )
+            raise TypeError(f"map(): iterables[{position}] is asynchronous, and there are several; make one of them")
     return _PlainSource(zip(*cast("tuple[Iterable[Any], ...]", iterables)))  # noqa: B905  # the shortest ends it
 
 

@@ -1,8 +1,8 @@
 """Awaiting under trio, through trio's own `wait_task_rescheduled`.
 
-The core calls `awaiting` where trio is imported (see await_source in _core/awaiter.cpp), so this module is never loaded
-where it is not. Each run of trio has one inbox, as each loop of asyncio has: completions are posted in batches, with one
-`run_sync_soon` for all that have arrived.
+The core calls `awaiting` where trio is imported (see await_source in _core/awaiter.cpp), so this module is never
+loaded where it is not. Each run of trio has one inbox, as each loop of asyncio has: completions are posted in batches,
+with one `run_sync_soon` for all that have arrived.
 
 Threads: the run's own. Ends with the run: a completion that comes later is reported to the logger ``weft.aio``.
 Pinned by tests/aio/, whose tests run under both libraries.
@@ -30,7 +30,7 @@ def awaiting(source: Any) -> Generator[Any, None, Any] | None:
 
 
 async def _wait(source: Any) -> Any:
-    awaiter = _core.Awaiter(source)
+    awaiter: _core.Awaiter[Any] = _core.Awaiter(source)
     task = trio.lowlevel.current_task()
     if awaiter.begin(_inbox_of_this_run(), lambda _: trio.lowlevel.reschedule(task)):
 
@@ -44,8 +44,9 @@ async def _wait(source: Any) -> Any:
 
 
 def _inbox_of_this_run() -> _core.Inbox:
-    inbox = _inbox.get(None)
-    if inbox is None:
+    try:
+        return _inbox.get()
+    except LookupError:
         inbox = _core.Inbox(trio.lowlevel.current_trio_token())
         _inbox.set(inbox)
-    return inbox
+        return inbox

@@ -11,9 +11,9 @@ from weft.errors import MissingDependency
 def register_joblib() -> None:
     """Let joblib run its tasks on weft's thread pool: `joblib.parallel_backend("weft")`.
 
-    Each `joblib.Parallel` has a pool of its own with `n_jobs` workers, which ends with it; `n_jobs=-1` counts the CPUs that
-    this process may use. A `Parallel` within a task of another gets a pool too, deeper ones run sequentially, as with
-    joblib's own threads. Registering twice does no harm.
+    Each `joblib.Parallel` has a pool of its own with `n_jobs` workers, which ends with it; `n_jobs=-1` counts the CPUs
+    that this process may use. A `Parallel` within a task of another gets a pool too, deeper ones run sequentially, as
+    with joblib's own threads. Registering twice does no harm.
 
     Raises:
         weft.errors.MissingDependency: joblib is not installed.

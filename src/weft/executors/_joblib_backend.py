@@ -1,8 +1,8 @@
 """joblib's side of weft: a parallel backend over `ThreadPoolExecutor`.
 
-joblib makes one for each use of `parallel_backend`, and calls it from the thread that runs `Parallel`: `configure`, then
-`submit` for the first tasks; the rest are submitted by the callbacks of those that are done, on the workers. `terminate`
-ends the pool; `abort_everything` does so because a task has failed, so what runs is interrupted.
+joblib makes one for each use of `parallel_backend`, and calls it from the thread that runs `Parallel`: `configure`,
+then `submit` for the first tasks; the rest are submitted by the callbacks of those that are done, on the workers.
+`terminate` ends the pool; `abort_everything` does so because a task has failed, so what runs is interrupted.
 
 Not one pool for all of a program's `Parallel` calls: joblib waits for its tasks by looking again and again, where a
 worker could not help, so nested calls would wait for workers that wait for them.
@@ -15,14 +15,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from joblib._parallel_backends import FallbackToBackend, SequentialBackend  # pyright: ignore
-from joblib.parallel import ParallelBackendBase  # pyright: ignore
+import joblib._parallel_backends as backends  # pyright: ignore[reportMissingTypeStubs]
 
 from weft._capabilities import usable_cpus
 from weft.executors.threads import ThreadPoolExecutor
 
+_backends: Any = backends  # joblib has no types
 
-class WeftBackend(ParallelBackendBase):  # pyright: ignore[reportUntypedBaseClass]
+
+class WeftBackend(_backends.ParallelBackendBase):
     """The backend that joblib knows as "weft". Internal: made by joblib."""
 
     supports_retrieve_callback = True
@@ -46,7 +47,7 @@ class WeftBackend(ParallelBackendBase):  # pyright: ignore[reportUntypedBaseClas
         """Makes ready for a `Parallel`; the pool is made with its first task."""
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
-            raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
+            raise _backends.FallbackToBackend(_backends.SequentialBackend(nesting_level=self.nesting_level))
         self.parallel = parallel
         self._n_jobs = n_jobs
         return n_jobs
@@ -85,5 +86,5 @@ class WeftBackend(ParallelBackendBase):  # pyright: ignore[reportUntypedBaseClas
         """What a `Parallel` within a task uses: a pool of its own, and none further down."""
         level = (self.nesting_level or 0) + 1
         if level > 1:
-            return SequentialBackend(nesting_level=level), None
+            return _backends.SequentialBackend(nesting_level=level), None
         return WeftBackend(nesting_level=level), None
