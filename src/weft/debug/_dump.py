@@ -1,7 +1,7 @@
 """What the workers are doing now.
 
-Looks at each worker's cell, then at the stacks of the threads at one moment: a task may have gone on between the two, so
-that a stack can be that of the next task. Takes no lock that a task could hold, so it works while all workers are
+Looks at each worker's cell, then at the stacks of the threads at one moment: a task may have gone on between the two,
+so that a stack can be that of the next task. Takes no lock that a task could hold, so it works while all workers are
 busy, from any thread and from a signal handler.
 Pinned by tests/debug/test_dump.py.
 """
