@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.executors.child import run_child, wait_until
+from tests.executors.child import run_child, times, wait_until
 from tests.executors.flavors import PATIENCE
 from weft import debug
 from weft.executors import SerialExecutor, ThreadPoolExecutor
@@ -188,9 +188,13 @@ def test_while_the_workers_are_as_busy_as_they_can_be() -> None:
     def down(left: int) -> int:
         return 0 if left == 0 else down(left - 1) + 1
 
+    def up_and_down(depth: int) -> None:  # frames come and go all the time
+        for _ in range(100):
+            down(depth)
+
     def submitter() -> None:
         while not stop.is_set():
-            for future in [pool.submit(down, number % 30) for number in range(100)]:
+            for future in [pool.submit(up_and_down, number % 30) for number in range(30)]:
                 future.result(PATIENCE)
 
     with ThreadPoolExecutor(3) as pool:
@@ -198,9 +202,13 @@ def test_while_the_workers_are_as_busy_as_they_can_be() -> None:
         for thread in threads:
             thread.start()
         try:
-            for _ in range(200):
+            frames = 0
+            end = time.monotonic() + PATIENCE
+            while frames < times(100_000, 3_000) and time.monotonic() < end:
                 text = dumped()
                 assert text.startswith(("pool ThreadPoolExecutor-", "no pools"))
+                frames += text.count("in test_while_the_workers")
+            assert frames > 0
         finally:
             stop.set()
             for thread in threads:

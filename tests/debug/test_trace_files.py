@@ -14,6 +14,7 @@ import pytest
 from tests.debug import trace_event_format
 from tests.executors.child import descriptors_of_this_process, run_child, times, wait_until
 from tests.executors.flavors import PATIENCE
+from tests.lateness import check_within
 from weft import _core, debug
 from weft.debug import Trace
 from weft.executors import SerialExecutor, ThreadPoolExecutor
@@ -254,6 +255,30 @@ except KeyboardInterrupt:
     )
     ended.check_sound()
     assert ended.output == "interrupted None\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_exit_does_not_wait_for_ever_for_a_file_that_nobody_reads(tmp_path: Path) -> None:
+    ended = run_child(
+        """
+import os, sys, time
+from weft import debug
+from weft.executors import ThreadPoolExecutor
+
+os.mkfifo(sys.argv[1])
+reader = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+debug._tracing.EXIT_WITHIN = 0.2
+debug.enable_tracing(sys.argv[1])
+with ThreadPoolExecutor(1) as pool:
+    for future in [pool.submit(int) for _ in range(5000)]:
+        future.result()
+print("exit", time.monotonic())
+""",
+        str(tmp_path / "pipe"),
+    )
+    ended.check_sound()
+    check_within(ended.exit_seconds, 3.0)
+    assert "the trace could not be written to its end: the file does not take what is written to it" in ended.errors
 
 
 # ---- memory -----------------------------------------------------------------------------------------------

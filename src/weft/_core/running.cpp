@@ -1,6 +1,9 @@
 // What runs at this moment, on every worker of every pool of this interpreter: for weft.debug.dump().
 //
-// Asks the workers' cells and stops nobody. May be called while anything at all is going on, from a signal handler too.
+// Asks the workers' cells. May be called while anything at all is going on, from a signal handler too.
+//
+// Stacks are walked while no thread runs: with the GIL because we hold it, without it because the world is stopped.
+// sys._current_frames() stops it too, but walking what that returns crashes there when a thread goes on meanwhile.
 
 #include <vector>
 
@@ -92,6 +95,81 @@ PyObject* running_tasks(PyObject* module, PyObject*) {
   return list ? list.give() : nullptr;
 }
 
+// ---- stacks -------------------------------------------------------------------------------------------------------
+
+constexpr size_t kMostFrames = 200;  // the innermost
+
+struct Line {
+  PyObject* code;  // strong
+  int number;
+};
+
+struct Stack {
+  unsigned long thread;
+  std::vector<Line> lines;  // innermost first
+};
+
+struct Walk {
+  PyInterpreterState* interpreter;
+  std::vector<Stack>* stacks;
+};
+
+// No other thread runs, so none can change its frames, and no thread state goes.
+void walk_stacks(const Walk& walk) {
+  for (PyThreadState* thread = PyInterpreterState_ThreadHead(walk.interpreter); thread != nullptr;
+       thread = PyThreadState_Next(thread)) {
+    for (Stack& stack : *walk.stacks) {
+      if (stack.thread != thread->thread_id || !stack.lines.empty()) continue;
+      PyFrameObject* frame = PyThreadState_GetFrame(thread);
+      while (frame != nullptr && stack.lines.size() < kMostFrames) {
+        // SAFETY: a code object is an object.
+        stack.lines.push_back({reinterpret_cast<PyObject*>(PyFrame_GetCode(frame)), PyFrame_GetLineNumber(frame)});
+        PyFrameObject* back = PyFrame_GetBack(frame);
+        Py_DECREF(frame);
+        frame = back;
+      }
+      Py_XDECREF(frame);
+    }
+  }
+  PyErr_Clear();  // no memory for a frame: the stack ends there
+}
+
+// The one function of the C API that calls us with the world stopped. It is for looking at each object; the first will do.
+int with_stopped_world(PyObject*, void* walk) {
+  walk_stacks(*static_cast<const Walk*>(walk));
+  return 0;
+}
+
+// thread_stacks(threads) -> [[(code, line)]], innermost first; an empty one for a thread that is not there
+PyObject* thread_stacks(PyObject*, PyObject* threads) {
+  if (!PyList_CheckExact(threads)) {
+    PyErr_SetString(PyExc_TypeError, "thread_stacks(threads: list[int])");
+    return nullptr;
+  }
+  std::vector<Stack> stacks;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(threads); ++i) {
+    stacks.push_back({PyLong_AsUnsignedLong(PyList_GET_ITEM(threads, i)), {}});
+    if (PyErr_Occurred()) return nullptr;
+  }
+  Walk walk{PyInterpreterState_Get(), &stacks};
+  if (kGil) {
+    walk_stacks(walk);
+  } else if (!stacks.empty()) {
+    PyUnstable_GC_VisitObjects(with_stopped_world, &walk);
+  }
+  Owned list(PyList_New(0));
+  for (const Stack& stack : stacks) {
+    Owned lines(list ? PyList_New(0) : nullptr);
+    for (const Line& line : stack.lines) {
+      Owned pair(lines ? Py_BuildValue("(Oi)", line.code, line.number) : nullptr);
+      if (!pair || PyList_Append(lines.get(), pair.get()) < 0) lines = Owned();
+      Py_DECREF(line.code);
+    }
+    if (!lines || PyList_Append(list.get(), lines.get()) < 0) list = Owned();
+  }
+  return list ? list.give() : nullptr;
+}
+
 PyObject* worker_index(PyObject*, PyObject*) {
   const Executant* me = current_worker();
   return PyLong_FromLong(me == nullptr ? -1 : static_cast<long>(me->worker->index()));
@@ -103,6 +181,9 @@ PyMethodDef running_functions[] = {
     {"running_tasks", running_tasks, METH_NOARGS,
      "running_tasks($module, /)\n--\n\n"
      "What runs now: [(pool, flavor, workers, queued, [(worker, thread, native id, task, seconds, exact)])]. Internal."},
+    {"thread_stacks", thread_stacks, METH_O,
+     "thread_stacks($module, threads, /)\n--\n\n"
+     "The stacks of threads, by their idents: [[(code, line)]], innermost first. Internal."},
     {"worker_index", worker_index, METH_NOARGS,
      "worker_index($module, /)\n--\n\nThe number of the worker that this thread is, in its pool; -1: it is none."},
     {nullptr, nullptr, 0, nullptr},

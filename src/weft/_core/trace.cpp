@@ -358,9 +358,13 @@ PyObject* is_tracing(PyObject* module, PyObject*) {
   return PyBool_FromLong(state_of(module)->trace_session.load(sync::relaxed) != 0);
 }
 
-// trace_stop(want_rows) -> None, or (events written, events dropped, errno, rows or None)
-PyObject* trace_stop(PyObject* module, PyObject* want_rows) {
+// trace_stop(want_rows, seconds) -> None, or (events written, events dropped, errno, rows or None)
+PyObject* trace_stop(PyObject* module, PyObject* args) {
   State* state = state_of(module);
+  int want_rows;
+  double seconds;
+  if (!PyArg_ParseTuple(args, "pd", &want_rows, &seconds)) return nullptr;
+  const Nanos deadline = seconds < 1e9 ? sync::deadline_after(static_cast<Nanos>(seconds * 1e9)) : sync::kForever;
   std::shared_ptr<Recorder> recorder;
   {
     sync::LockGuard guard(state->trace_mutex);
@@ -370,13 +374,17 @@ PyObject* trace_stop(PyObject* module, PyObject* want_rows) {
   }
   if (recorder == nullptr) Py_RETURN_NONE;
   recorder->request_end();
-  // The drainer may be stuck in a write, to a pipe that nobody reads: Ctrl-C leaves it to that.
+  // The drainer may be stuck in a write, to a pipe that nobody reads: Ctrl-C, or the deadline, leaves it to that.
   for (bool ended = false; !ended;) {
+    if (sync::now() >= deadline) {
+      PyErr_SetString(PyExc_TimeoutError, "the file does not take what is written to it");
+      return nullptr;
+    }
     detached([&] { ended = recorder->wait_ended(sync::deadline_after(50 * sync::kMillisecond)); });
     if (!ended && PyErr_CheckSignals() < 0) return nullptr;
   }
   const auto* memory = dynamic_cast<const trace::Memory*>(&recorder->sink());
-  PyObject* rows = memory == nullptr || want_rows != Py_True ? Py_NewRef(Py_None) : rows_of(*memory);
+  PyObject* rows = memory == nullptr || !want_rows ? Py_NewRef(Py_None) : rows_of(*memory);
   if (rows == nullptr) return nullptr;
   return Py_BuildValue("(KKiN)", static_cast<unsigned long long>(recorder->written()),
                        static_cast<unsigned long long>(recorder->dropped()), recorder->sink().error(), rows);
@@ -420,9 +428,10 @@ PyMethodDef trace_functions[] = {
      "trace_start($module, descriptor, chrome, label, process, most_chunks, /)\n--\n\n"
      "Begin a trace into a file (which is closed at its end), or into memory (-1). Internal: see weft.debug."},
     {"is_tracing", is_tracing, METH_NOARGS, "is_tracing($module, /)\n--\n\nTrue while a trace is on."},
-    {"trace_stop", trace_stop, METH_O,
-     "trace_stop($module, want_rows, /)\n--\n\n"
-     "End the trace: None if there was none, else (written, dropped, errno, rows or None). Internal: see weft.debug."},
+    {"trace_stop", trace_stop, METH_VARARGS,
+     "trace_stop($module, want_rows, seconds, /)\n--\n\n"
+     "End the trace: None if there was none, else (written, dropped, errno, rows or None). TimeoutError: it takes longer; the\n"
+     "rest is written as long as the process lives. Internal: see weft.debug."},
     {"trace_after_fork_in_child", trace_after_fork_in_child, METH_NOARGS,
      "trace_after_fork_in_child($module, /)\n--\n\nForget the parent's trace. Internal: for os.register_at_fork."},
     {"name_by_first_argument", name_by_first_argument, METH_O,

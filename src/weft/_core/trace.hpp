@@ -43,7 +43,7 @@ void end_trace(State*);
 
 // trace_start, trace_stop and others, for weft.debug.
 extern PyMethodDef trace_functions[];
-// running_tasks, worker_index, for weft.debug (running.cpp).
+// running_tasks, thread_stacks, worker_index, for weft.debug (running.cpp).
 extern PyMethodDef running_functions[];
 
 }  // namespace weft::core

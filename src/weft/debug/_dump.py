@@ -1,7 +1,7 @@
 """What the workers are doing now.
 
-Looks at each worker's cell and at each thread's stack, and stops nobody: a task may have gone on between the two, so
-that a stack can be that of the next task. Takes no lock that a task could hold, so it works while all workers are
+Looks at each worker's cell, then at the stacks of the threads at one moment: a task may have gone on between the two,
+so that a stack can be that of the next task. Takes no lock that a task could hold, so it works while all workers are
 busy, from any thread and from a signal handler.
 Pinned by tests/debug/test_dump.py.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from types import FrameType
+from types import CodeType
 from typing import TextIO
 
 from weft import _core
@@ -79,7 +79,7 @@ def dump(file: TextIO | None = None) -> None:
 
 def _report() -> list[str]:
     pools = _core.running_tasks()
-    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # there is no other way
+    stacks = iter(_core.thread_stacks([row[1] for *_, rows in pools for row in rows]))
     text: list[str] = []
     for name, flavor, workers, waiting, rows in pools:
         if not rows and not workers and not waiting:
@@ -90,7 +90,7 @@ def _report() -> list[str]:
             system = f" (system's id {native_id})" if native_id else ""
             bound = "" if exact else "at most "
             text.append(f"  {where}thread {thread}{system}: {task}, for {bound}{seconds:.6f} s\n")
-            text += _stack(frames.get(thread))
+            text += _lines_of(next(stacks))
     return text or ["no pools\n"]
 
 
@@ -98,20 +98,19 @@ def _count(workers: int) -> str:
     return f"{workers} worker{'' if workers == 1 else 's'}"
 
 
-def _stack(frame: FrameType | None) -> list[str]:
+def _lines_of(stack: list[tuple[CodeType, int]]) -> list[str]:
     """The lines of a stack, from the task's first frame on."""
-    if frame is None:
+    if not stack:
         return ["      (the thread has ended)\n"]
-    summary = traceback.StackSummary.extract(traceback.walk_stack(frame))
-    above: list[traceback.FrameSummary] = []
-    for entry in summary:  # innermost first
-        if entry.filename.endswith(_BELOW_TASKS):
+    above: list[tuple[str, int, str, None]] = []
+    for code, line in stack:  # innermost first
+        if code.co_filename.endswith(_BELOW_TASKS):
             break
-        above.append(entry)
+        above.append((code.co_filename, line, code.co_qualname, None))
     if not above:
         return ["      (in a function that is not written in Python)\n"]
-    lines = traceback.StackSummary.from_list(above[::-1]).format()
-    return [f"    {line}\n" for block in lines for line in block.splitlines()]
+    entries = traceback.StackSummary.from_list(above[::-1]).format()
+    return [f"    {line}\n" for entry in entries for line in entry.splitlines()]
 
 
 def _write(text: str, file: TextIO | None) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import os
 import sys
 import threading
@@ -28,6 +29,9 @@ type State = Literal["done", "failed", "cancelled", "timeout", "retried", "inter
 
 MOST_CHUNKS = 512
 """Chunks of 32 KiB that a thread's buffer may grow to before events are dropped: some 250,000 events."""
+
+EXIT_WITHIN = 5.0
+"""Seconds that the interpreter's end waits for the rest of a trace to be written."""
 
 _logger = logging.getLogger("weft")
 
@@ -176,9 +180,9 @@ def disable_tracing() -> Trace | None:
     return _end(want_events=True)
 
 
-def _end(*, want_events: bool) -> Trace | None:
+def _end(*, want_events: bool, seconds: float = math.inf) -> Trace | None:
     path = _path
-    ended = _core.trace_stop(want_events)
+    ended = _core.trace_stop(want_events, seconds)
     if ended is None:
         return None
     written, dropped, error, rows = ended
@@ -196,7 +200,7 @@ def _end(*, want_events: bool) -> Trace | None:
 
 def _at_exit() -> None:
     try:
-        _end(want_events=False)
+        _end(want_events=False, seconds=EXIT_WITHIN)
     except OSError as error:
         _logger.warning("the trace could not be written to its end: %s", error)
 
