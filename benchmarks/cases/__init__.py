@@ -19,9 +19,7 @@ from benchmarks.cases import (
 
 CASES: dict[str, Case] = {
     case.name: case
-    for area in (
-        tasks, composition, maps, algorithms, memory, asyncio_tasks, startup, tracing, cpu, growth, kernels
-    )
+    for area in (tasks, composition, maps, algorithms, memory, asyncio_tasks, startup, tracing, cpu, growth, kernels)
     for case in area.CASES
 }
 """By name, in the order of the table."""
