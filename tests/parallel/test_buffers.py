@@ -176,7 +176,7 @@ def test_what_python_would_compute_otherwise_takes_the_way_of_objects() -> None:
     ints = array.array("i", [1, 2, 3])
     for policy in POLICIES:
         assert reduce(policy, ints, init=0.5) == 6.5
-        assert reduce(policy, ints, op=lambda a, b: max(b, a)) == 3
+        assert reduce(policy, ints, op=lambda a, b: max(a, b)) == 3
         assert reduce(policy, ints, init=2**80) == 2**80 + 6
         assert reduce(policy, array.array("h", [1, 2, 3])) == 6
         assert count(policy, ints, "2") == 0

@@ -381,8 +381,13 @@ PyObject* pool_running(PyObject* object, PyObject*) {
   core->scheduler.for_each_worker([&](Worker& worker) {
     Task* task = worker.cell().lock_any();
     if (task == nullptr) return;
-    // Locked, the task cannot end, so its Future and its call are alive. No Python code in here, see PoolCore::expire.
+    // Locked, a task that runs cannot end, so its Future and its call are alive. One that is about to run may be cancelled
+    // under us. No Python code in here, see PoolCore::expire.
     Future* future = future_of(*task);
+    if (future->cell.load(sync::acquire) != &worker.cell() || future->state() != TaskState::running) {
+      worker.cell().unlock();
+      return;
+    }
     Py_INCREF(future->object());
     seen.push_back({future, Py_XNewRef(future->call.callable), worker.cell().thread_id_.load(sync::relaxed)});
     worker.cell().unlock();
