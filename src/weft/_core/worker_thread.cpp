@@ -4,9 +4,11 @@
 // threading.enumerate(), and profilers and debuggers know them. The Entry owns the reservation of its worker: an Entry
 // that is never called (the thread could not start) gives it back.
 //
-// While it has work the worker stays attached and runs one task after the other. Every kBreath tasks it lets go for an
-// instant: builtin functions never look at the evaluation breaker, so without it nothing else would get the GIL, and on
-// a free-threaded build nobody could stop the world.
+// While it has work the worker stays attached and runs one task after the other. Every kBreath tasks it looks whether it
+// should let go, since builtin functions never do: without it nothing else would get the GIL. Only if it is asked to: a GIL
+// that is let go and taken again at once wakes a thread that waits for it in vain, and has it wait anew before it asks; two
+// workers did that to the main thread for seconds. On a free-threaded build it always lets go, so that whoever wants to can
+// stop the world.
 
 #include <algorithm>
 
@@ -52,15 +54,25 @@ class ThreadRunner final : public Runner {
     }
     Py_DECREF(future->object());  // SAFETY: the queue's reference
     if (fork_generation.load(sync::relaxed) != core->generation) end_forked_child();
-    if (++since_breath_ >= kBreath) {
-      detach();
-      attach_now();
+    if (++since_breath_ < kBreath) return;
+    if (kGil && !is_asked_to_pause()) {
+      report();
+      return;
     }
+    detach();
+    attach_now();
   }
 
   void want_worker() override { start_worker_quietly(x_.core); }
 
  private:
+  // Whether something waits for this thread to look up between two bytecodes: on a build with a GIL that is, above all,
+  // another thread that has waited for it for the interpreter's switch interval.
+  static bool is_asked_to_pause() {
+    constexpr uintptr_t kEvents = 0xff;  // the interpreter's _PY_EVAL_EVENTS_BITS; the rest is a version number
+    return (_Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker) & kEvents) != 0;
+  }
+
   void attach_now() {
     PyEval_RestoreThread(thread_);
     if (kGil) x_.cell->attached_.store(true, sync::relaxed);
@@ -78,8 +90,7 @@ class ThreadRunner final : public Runner {
   // such objects between two bytecodes. A worker that runs builtin functions executes none, and would keep every result
   // for ever. (Garbage collections wait for the same moment.) Pinned by test_faults.py, "memory does not grow".
   void catch_up() {
-    constexpr uintptr_t kEvents = 0xff;  // the interpreter's _PY_EVAL_EVENTS_BITS; the rest is a version number
-    if ((_Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker) & kEvents) == 0) return;
+    if (!is_asked_to_pause()) return;
     PyObject* done = PyObject_CallNoArgs(x_.core->state->no_op);
     if (done == nullptr) PyErr_WriteUnraisable(nullptr);
     Py_XDECREF(done);
