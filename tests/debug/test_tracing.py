@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+import weft
 from tests.executors.child import times, wait_until
 from tests.executors.flavors import PATIENCE
 from weft import debug
@@ -294,6 +295,26 @@ def test_names(events: Events, function: Callable[..., object], name: str) -> No
     with ThreadPoolExecutor(1) as pool:
         pool.submit(function, *arguments).result(PATIENCE)
     assert [event.name for event in events()] == [name]
+
+
+def test_what_continues_a_future(events: Events) -> None:
+    """`then` and `dataflow` are tasks; what an input's failure skips is there too, and never began."""
+    gate = threading.Event()
+    debug.enable_tracing()
+    with ThreadPoolExecutor(1) as pool:
+        source = pool.submit(gate.wait, PATIENCE)
+        following = source.then(nothing)
+        call = weft.dataflow(nothing, following)
+        skipped = pool.submit(fail).then(nothing)
+        cancelled = source.then(nothing)
+        assert cancelled.cancel()
+        gate.set()
+        call.result(PATIENCE)
+        assert isinstance(skipped.exception(PATIENCE), ValueError)
+    found = collections.Counter((event.name, event.state, event.start is None) for event in events())
+    assert found[("nothing", "done", False)] == 2
+    assert found[("nothing", "failed", True)] == 1
+    assert found[("nothing", "cancelled", True)] == 1
 
 
 @pytest.mark.parametrize("name", ["fetch", 'a "b"\n\\', "naïve – 日本語 🧵", "lone \udc80", "", "x" * 5000, "é" * 600])
