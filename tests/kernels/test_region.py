@@ -235,10 +235,10 @@ def test_buffers_are_held_until_the_end(make_pool: MakePool) -> None:
 
     def is_held() -> bool:
         try:
-            a.append(0.0)
-        except BufferError:
+            a.append(7_000_000.0)
+            a.pop()
+        except BufferError:  # perhaps only at the pop: then it has one more
             return True
-        a.pop()
         return False
 
     future = pool.submit(_core.buffer_sort, pool, a, False, False, AUTO)

@@ -54,9 +54,18 @@ class WeftBackend(_backends.ParallelBackendBase):
 
     def submit(self, func: Callable[[], Any], callback: Callable[[Future[Any]], None] | None = None) -> Future[Any]:
         """Starts a batch of tasks."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._n_jobs, thread_name_prefix="weft-joblib")
-        future = self._pool.submit(func)
+        pool = self._pool
+        if pool is None:
+            pool = self._pool = ThreadPoolExecutor(self._n_jobs, thread_name_prefix="weft-joblib")
+        try:
+            future = pool.submit(func)
+        except RuntimeError:
+            if pool._is_open():
+                raise
+            # It is being aborted or terminated, while a batch that has just ended sends the next one after it.
+            never = Future[Any]()
+            never.cancel()
+            return never
         if callback is not None:
             future.add_done_callback(callback)
         return future
@@ -67,18 +76,20 @@ class WeftBackend(_backends.ParallelBackendBase):
 
     def terminate(self) -> None:
         """Ends the pool."""
-        pool, self._pool = self._pool, None
+        pool = self._pool
         if pool is not None:
             pool.shutdown(wait=True)
+            self._pool = None
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Stops what is queued and what runs: a task has failed, or nobody wants the rest."""
-        pool, self._pool = self._pool, None
+        pool = self._pool
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
             for future, _, _ in pool._running():
                 future.interrupt()
             pool.shutdown(wait=True)
+            self._pool = None  # not before: what the last batches send after it must not begin anew
         if ensure_ready:
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
 

@@ -111,6 +111,7 @@ class _Map:
         self._ahead = 0  # items submitted whose results have not been taken; only kept with a buffer
         self._handed = 0  # of them, those that the reader has in hand and has taken when it comes back
         self._exhausted = False
+        self._feeding = False  # on the thread that has the lock
         self._started = False
         self._error: BaseException | None = None
 
@@ -166,6 +167,9 @@ class _Map:
             self._size = max(1, min(wanted, self._size * _GROWTH))
 
     def _feed_lock_held(self) -> None:
+        if self._feeding:  # called back by a chunk that ended inside of its submit: the loop below us goes on
+            return
+        self._feeding = True
         ahead = _AHEAD * self._workers
         try:
             while (self._under_way < ahead or self._buffer is not None) and self._submit_next_lock_held():
@@ -173,6 +177,8 @@ class _Map:
         except RuntimeError as error:  # the pool was shut down under us
             self._exhausted = True
             self._error = error
+        finally:
+            self._feeding = False
 
     def start(self) -> None:
         with self._lock:
@@ -184,8 +190,12 @@ class _Map:
     def flush(self) -> None:
         """Submit all that is left: the pool is about to close its gate."""
         with self._lock:
-            while self._buffer is None and self._submit_next_lock_held():
-                pass
+            feeding, self._feeding = self._feeding, True
+            try:
+                while self._buffer is None and self._submit_next_lock_held():
+                    pass
+            finally:
+                self._feeding = feeding
 
     # ---- taking
 
