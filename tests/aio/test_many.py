@@ -165,7 +165,7 @@ def test_any_failure_counts(library: Library, two: Held) -> None:
         index, futures = await aio.await_any(held, two.submit(fail, ValueError()))
         assert index == 1
         with pytest.raises(ValueError):
-            await futures[index]
+            await aio.wrap_future(futures[index])
 
     library.run(main)
 

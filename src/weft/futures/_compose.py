@@ -74,7 +74,7 @@ def _inputs(function: str, futures: tuple[Any, ...]) -> tuple[list[_core.Future[
         futures = tuple(futures[0])
     inputs: list[_core.Future[Any]] = []
     for position, value in enumerate(futures):
-        one = value if type(value) is _Future else _as_input(value)
+        one = _as_input(value)
         if one is None:
             raise TypeError(f"{function}(): argument {position} is not a future but {value!r}; {_WHAT_TO_PASS}")
         inputs.append(one)
@@ -163,8 +163,8 @@ def dataflow[T](fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> _core.Fut
     inputs: list[_core.Future[Any]] = []
     taken: list[Any] = []
     for value in args:
-        if type(value) is _Future:  # the usual case, without a call
-            inputs.append(value)
+        if isinstance(value, _Future):  # the usual case, without a call
+            inputs.append(cast("_core.Future[Any]", value))
             taken.append(value)
         else:
             taken.append(_take_argument(value, inputs))

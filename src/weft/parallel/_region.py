@@ -41,7 +41,7 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from weft.errors import Interrupted, PoolForked
 from weft.parallel._chunks import Chunk
@@ -203,7 +203,9 @@ class Region[R]:
                 return
             self._pending.add(helper)
         # From a worker, too: helpers see the context of the algorithm's caller.
-        submit = partial(self._context.copy().run, self._pool.submit, self._help)
+        submit: Callable[[_Helper], Future[None]] = partial(
+            cast("Any", self._context.copy().run), self._pool.submit, self._help
+        )
         broken = None
         try:
             # One step of the interpreter: an interrupt that comes in there finds the future where `_wait` looks.

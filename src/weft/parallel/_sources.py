@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Buffer, Callable, Iterable, Iterator, MutableSequence, Sequence
-from typing import Any
+from typing import Any, cast
 
 PART = 4096
 """Elements that are read at a time: few enough to stay in the cache."""
@@ -44,7 +44,7 @@ class Indexed:
 def indexed(source: Any) -> Indexed | None:
     """The source by index, or None if it has to be iterated over."""
     elements: Any = source
-    kind = type(elements)
+    kind = cast("type[Any]", type(elements))
     if kind is list:
         return Indexed(len(elements), lambda start, stop: elements[start:stop])
     if kind in _SLICED or isinstance(source, Buffer):
