@@ -4,7 +4,8 @@
 // the private attributes that the stdlib's wait() and as_completed() read are made real when first touched
 // (future_stdlib.cpp). A Future that nobody waits on in the stdlib's way never pays for a Condition.
 //
-// The word. Low three bits: the state. Above them flags that only ever get set, except `kParked`.
+// The word. Low three bits: the state. Above them flags: kReal and, within one try, kTimedOut only ever get set; the others
+// come and go.
 //   pending -> running     by whoever runs it (a worker, or a waiting worker that helps), with one CAS
 //   pending -> cancelled   by whoever cancels, with one CAS; also settles it
 //   running -> pending     by its runner, for a retry
@@ -172,7 +173,7 @@ int wait_until_settled(Future*, Nanos deadline);
 // True, with PoolForked set: this is a forked child, where the Future will never settle. For one that has not settled.
 bool refuse_if_forked(Future*);
 
-// In interrupt.cpp. 1: asked; 0: it is not running; -1: an exception is set.
+// In execute.cpp. 1: asked; 0: it is not running; -1: an exception is set.
 int interrupt_task(Future*, PyObject* exception_class);
 
 // A task's name for messages: from its options, or the function's qualified name. Never null.
