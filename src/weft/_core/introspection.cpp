@@ -6,8 +6,8 @@
 
 #include <thread>
 
-#include "future.hpp"
-#include "pool.hpp"
+#include "future/future.hpp"
+#include "pool/pool.hpp"
 
 namespace weft::core {
 

@@ -9,18 +9,18 @@
 
 #include <pybind11/pybind11.h>
 
-#include "awaiter.hpp"
-#include "chunk.hpp"
-#include "compose.hpp"
-#include "drain.hpp"
-#include "fork.hpp"
-#include "inbox.hpp"
+#include "buffers/kernels.hpp"
+#include "buffers/region.hpp"
+#include "future/compose.hpp"
 #include "introspection.hpp"
-#include "kernels.hpp"
-#include "mailbox.hpp"
-#include "pool.hpp"
-#include "region.hpp"
-#include "trace.hpp"
+#include "loops/awaiter.hpp"
+#include "loops/inbox.hpp"
+#include "loops/mailbox.hpp"
+#include "pool/chunk.hpp"
+#include "pool/drain.hpp"
+#include "pool/fork.hpp"
+#include "pool/pool.hpp"
+#include "tracing/trace.hpp"
 
 namespace weft::core {
 

@@ -1,6 +1,6 @@
 """`when_all`, `when_any`, `dataflow`, `ready_future`, `shared_future`: futures made of futures.
 
-The work is done in the core (src/weft/_core/compose.hpp): no thread waits, and each call makes one future. Here the
+The work is done in the core (src/weft/_core/future/compose.hpp): no thread waits, and each call makes one future. Here the
 inputs are told apart: those of weft are taken as they are; those of the standard library and of asyncio are mirrored
 by one of weft's, which settles as they do.
 

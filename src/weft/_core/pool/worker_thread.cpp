@@ -1,0 +1,314 @@
+// Worker threads: a Python thread that calls an Entry, which is the life of one worker.
+//
+// The threads are threading.Thread objects, made by Python code that the pool was given: so they have names, show up in
+// threading.enumerate(), and profilers and debuggers know them. The Entry owns the reservation of its worker: an Entry
+// that is never called (the thread could not start) gives it back.
+//
+// While it has work the worker stays attached and runs one task after the other. Every kBreath tasks it looks whether it
+// should let go, since builtin functions never do: without it nothing else would get the GIL. Only if it is asked to: a GIL
+// that is let go and taken again at once wakes a thread that waits for it in vain, and has it wait anew before it asks; two
+// workers did that to the main thread for seconds. On a free-threaded build it always lets go, so that whoever wants to can
+// stop the world.
+
+#include <algorithm>
+
+#include "pool/pool.hpp"
+
+namespace weft::core {
+
+namespace {
+
+constexpr uint32_t kBreath = 64;
+constexpr int kDetachSpins = 50;  // about a microsecond
+constexpr uint32_t kWindow = 64;
+constexpr Nanos kLongTask = 20 * sync::kMicrosecond;
+
+thread_local Executant* this_worker = nullptr;
+
+class ThreadRunner final : public Runner {
+ public:
+  explicit ThreadRunner(Executant& executant) : x_(executant) {}
+
+  void attach() override {
+    let_submitter_detach();
+    attach_now();
+  }
+
+  void detach() override {
+    if (!kGil) catch_up();
+    thread_ = PyEval_SaveThread();
+    if (kGil) x_.cell->attached_.store(false, sync::release);
+    unpark_deferred(x_);
+    report();
+  }
+
+  void run(Task& task) override {
+    Future* future = future_of(task);
+    PoolCore* core = x_.core;
+    unpark_deferred(x_);
+    if (clocked_ || ++runs_ % kWindow == 0) read_clock();
+    if (core->cancel_queued.load(sync::relaxed)) {
+      cancel(future);
+    } else if (execute(x_, future)) {
+      ++finished_;
+    }
+    Py_DECREF(future->object());  // SAFETY: the queue's reference
+    if (fork_generation.load(sync::relaxed) != core->generation) end_forked_child();
+    if (++since_breath_ < kBreath) return;
+    if (kGil && !is_asked_to_pause()) {
+      report();
+      return;
+    }
+    detach();
+    attach_now();
+  }
+
+  void want_worker() override { start_worker_quietly(x_.core); }
+
+ private:
+  // Whether something waits for this thread to look up between two bytecodes: on a build with a GIL that is, above all,
+  // another thread that has waited for it for the interpreter's switch interval.
+  static bool is_asked_to_pause() {
+    constexpr uintptr_t kEvents = 0xff;  // the interpreter's _PY_EVAL_EVENTS_BITS; the rest is a version number
+    return (_Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker) & kEvents) != 0;
+  }
+
+  void attach_now() {
+    PyEval_RestoreThread(thread_);
+    if (kGil) x_.cell->attached_.store(true, sync::relaxed);
+  }
+
+  // Whoever submitted the task that ended our idleness still has the GIL, and lets go of it in an instant if the next
+  // thing is to wait for the result; asking for it now would mean to sleep for it.
+  void let_submitter_detach() {
+    if (!kGil) return;
+    const auto& waiting = x_.core->state->waiting;
+    for (int i = 0; i < kDetachSpins && waiting.load(sync::relaxed) == 0; ++i) sync::cpu_relax();
+  }
+
+  // Without a GIL an object ends on the thread that made it: others that drop it leave it to that thread, which looks after
+  // such objects between two bytecodes. A worker that runs builtin functions executes none, and would keep every result
+  // for ever. (Garbage collections wait for the same moment.) Pinned by test_faults.py, "memory does not grow".
+  void catch_up() {
+    if (!is_asked_to_pause()) return;
+    PyObject* done = PyObject_CallNoArgs(x_.core->state->no_op);
+    if (done == nullptr) PyErr_WriteUnraisable(nullptr);
+    Py_XDECREF(done);
+  }
+
+  // When the task that runs has begun, for weft.debug.dump(): read for each task only where tasks take long, compared with
+  // that; else once for so many. Then it is a bound, and tasks are so short that it is a good one.
+  void read_clock() {
+    const Nanos now = sync::now();
+    x_.cell->began_.store(now, sync::relaxed);
+    if (clocked_ && ++runs_ % kWindow != 0) return;
+    clocked_ = now - window_began_ > kWindow * kLongTask;
+    window_began_ = now;
+  }
+
+  void report() {
+    since_breath_ = 0;
+    if (finished_ != 0) x_.core->finished.fetch_add(std::exchange(finished_, 0), sync::relaxed);
+  }
+
+  static void cancel(Future* future) {
+    const int cancelled = transition_to_settled(future, TaskState::pending, TaskState::cancelled, nullptr);
+    if (cancelled < 0) PyErr_WriteUnraisable(future->object());
+    if (cancelled == 1) release_call(future);
+  }
+
+  // The task forked and returned in the child instead of ending there. This thread is the child's only one; the queues
+  // are those of the parent, whose locks may be held by nobody.
+  [[noreturn]] static void end_forked_child() {
+    PySys_WriteStderr("weft: a task called os.fork() and returned in the child; the child ends here "
+                      "(end it with os._exit() in the task)\n");
+    _Exit(1);
+  }
+
+  Executant& x_;
+  PyThreadState* thread_ = nullptr;
+  uint32_t since_breath_ = 0;
+  uint32_t runs_ = 0;
+  bool clocked_ = true;
+  Nanos window_began_ = sync::now();
+  uint64_t finished_ = 0;
+};
+
+struct Entry {
+  PyObject ob_base;
+  PoolCore* core;  // counted
+  Worker* worker;  // reserved; null once called
+};
+
+Entry* as_entry(PyObject* object) { return reinterpret_cast<Entry*>(object); }
+
+// False: the pool is broken now.
+bool run_initializer(PoolCore* core) {
+  if (core->initializer == nullptr) return true;
+  Owned returned(PyObject_CallObject(core->initializer, core->initargs));
+  if (returned) return true;
+  Owned cause(PyErr_GetRaisedException());
+  Owned shown(PyObject_Repr(cause.get()));
+  if (!shown) PyErr_Clear();
+  PyObject* type = error_class(core->state, "InitializerFailed");
+  Owned error(type == nullptr ? nullptr
+                              : PyObject_CallFunction(type, "N",
+                                                      PyUnicode_FromFormat("the initializer of the pool's workers raised %V; "
+                                                                           "the pool takes no tasks: mend it and make a new pool",
+                                                                           shown.get(), "an exception")));
+  if (!error) error = Owned(PyErr_GetRaisedException());
+  PyException_SetCause(error.get(), Py_NewRef(cause.get()));
+  Owned logging(PyImport_ImportModule("logging"));
+  Owned logger(logging ? PyObject_CallMethod(logging.get(), "getLogger", "s", "concurrent.futures") : nullptr);
+  Owned method(logger ? PyObject_GetAttrString(logger.get(), "critical") : nullptr);
+  Owned args(Py_BuildValue("(s)", "Exception in initializer:"));
+  Owned kwargs(Py_BuildValue("{sO}", "exc_info", cause.get()));
+  const bool first = core->broken_by.load(sync::acquire) == nullptr;
+  Owned logged(method && args && kwargs && first ? PyObject_Call(method.get(), args.get(), kwargs.get()) : Py_NewRef(Py_None));
+  if (!logged) PyErr_WriteUnraisable(core->initializer);
+  break_pool(core, error.get());
+  return false;
+}
+
+PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
+  Entry* self = as_entry(object);
+  Worker* worker = std::exchange(self->worker, nullptr);
+  if (worker == nullptr) {
+    PyErr_SetString(PyExc_RuntimeError, "a worker's entry is called once, by its thread");
+    return nullptr;
+  }
+  PoolCore* core = self->core;  // the caller's reference to this object keeps it
+  Executant executant{core, &worker->cell(), worker, PyContext_New()};
+  if (executant.base_context == nullptr || PyContext_Enter(executant.base_context) < 0 || !run_initializer(core)) {
+    core->scheduler.cancel_reservation(*worker);
+  } else {
+    worker->cell().thread_id_.store(PyThread_get_thread_ident(), sync::relaxed);
+    worker->cell().native_id_.store(PyThread_get_thread_native_id(), sync::relaxed);
+    worker->cell().worker_.store(static_cast<int32_t>(worker->index()), sync::relaxed);
+    this_worker = &executant;
+    ThreadRunner runner(executant);
+    runner.detach();
+    core->scheduler.work(*worker, runner);
+    runner.attach();
+    this_worker = nullptr;
+  }
+  if (executant.base_context != nullptr) {
+    if (PyContext_Exit(executant.base_context) < 0) PyErr_Clear();
+    Py_DECREF(executant.base_context);
+  }
+  if (PyErr_Occurred()) return nullptr;
+  Py_RETURN_NONE;
+}
+
+void entry_dealloc(PyObject* object) {
+  Entry* self = as_entry(object);
+  PyTypeObject* type = Py_TYPE(object);
+  if (self->worker != nullptr && self->core->generation == fork_generation.load(sync::relaxed)) {
+    self->core->scheduler.cancel_reservation(*self->worker);
+  }
+  release(self->core);
+  type->tp_free(object);
+  Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
+}
+
+PyType_Slot entry_slots[] = {
+    {Py_tp_doc, const_cast<char*>("The life of one worker; called once, by its thread. Internal.")},
+    {Py_tp_call, reinterpret_cast<void*>(entry_call)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(entry_dealloc)},
+    {0, nullptr},
+};
+
+}  // namespace
+
+PyType_Spec entry_spec = {
+    "weft._core.WorkerEntry",
+    sizeof(Entry),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+    entry_slots,
+};
+
+Executant* current_worker() {
+  Executant* worker = this_worker;
+  // In a forked child the thread is no worker any more: its pool has no others, and locks that nobody will release. Nor is
+  // it one while its task runs code in another interpreter.
+  if (worker == nullptr || (worker->core->generation == fork_generation.load(sync::relaxed) &&
+                            worker->core->state->interpreter == PyInterpreterState_Get())) {
+    return worker;
+  }
+  return nullptr;
+}
+
+void unpark_deferred(Executant& x) {
+  // The Future may be gone by now: the address is a mere key.
+  if (x.sleeper != nullptr) sync::unpark_all(*std::exchange(x.sleeper, nullptr));
+}
+
+void unpark_waiters(const sync::ParkWord& word, bool soon) {
+  Executant* x = this_worker;
+  if (!kGil || !soon || x == nullptr || x->current != nullptr) {
+    sync::unpark_all(word);
+    return;
+  }
+  unpark_deferred(*x);
+  x->sleeper = &word;
+}
+
+int start_worker(PoolCore* core) {
+  Worker* worker = core->scheduler.reserve_worker();
+  if (worker == nullptr) return 0;
+  PyTypeObject* type = core->state->entry_type;
+  PyObject* object = type->tp_alloc(type, 0);
+  if (object == nullptr) {
+    core->scheduler.cancel_reservation(*worker);
+    return -1;
+  }
+  Entry* entry = as_entry(object);
+  retain(core);
+  entry->core = core;
+  entry->worker = worker;
+  PyObject* name = PyUnicode_FromFormat("%U_%zu", core->name_prefix, worker->index());
+  PyObject* started = name == nullptr ? nullptr : PyObject_CallFunctionObjArgs(core->start_thread, object, name, nullptr);
+  Py_XDECREF(name);
+  Py_DECREF(object);
+  if (started == nullptr) return -1;
+  Py_DECREF(started);
+  return 0;
+}
+
+// Whether the exception that is set is what the task on this thread was asked to raise: then it will be raised again, once
+// the caller is out of here.
+bool interrupted_again() {
+  Executant* me = current_worker();
+  if (me == nullptr || me->current == nullptr || !me->cell->interrupt_posted()) return false;
+  const Extras* extras = me->current->extras.load(sync::acquire);
+  if (extras == nullptr) return false;
+  PyObject* error = PyErr_GetRaisedException();
+  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(error));  // SAFETY: every type is an object; `error` keeps it alive
+  // Compared, and not looked into: another thread may put a new request in its place.
+  const bool ours = extras->interrupt.load(sync::acquire) == type;
+  if (ours) {
+    PyThreadState_SetAsyncExc(me->cell->thread_id_.load(sync::relaxed), type);
+    Py_DECREF(error);
+  } else {
+    PyErr_SetRaisedException(error);
+  }
+  return ours;
+}
+
+// For when the pool can do without: it has other workers, or the next submit tries again.
+void start_worker_quietly(PoolCore* core) {
+  if (start_worker(core) == 0 || interrupted_again()) return;
+  if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+    PyErr_Clear();
+    PyErr_SetInterrupt();  // not ours to swallow: raise it again, once the caller is out of here
+    return;
+  }
+  if (core->scheduler.live() > 0) {
+    PyErr_Clear();  // "can't start new thread": those that run will do
+  } else {
+    PyErr_WriteUnraisable(nullptr);
+  }
+}
+
+}  // namespace weft::core
