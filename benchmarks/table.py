@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from benchmarks.figures import figure, three_digits
+from benchmarks.judge import ratios
 from benchmarks.runner import Measurement
 
 _WORDS = {True: "met", False: "NOT MET", None: ""}
@@ -28,7 +29,7 @@ def aligned(rows: Sequence[Sequence[str]], left: int) -> str:
 
 
 def peers_table(measurements: Sequence[Measurement]) -> str:
-    """The rows that compare weft with a peer."""
+    """The rows that compare weft with a peer; the target is about the first of them."""
     rows: list[Sequence[str]] = [("work", "peer", "ratio", "of rounds", "target", "weft", "the peer", "")]
     for found in measurements:
         verdict = found.verdict
@@ -45,7 +46,25 @@ def peers_table(measurements: Sequence[Measurement]) -> str:
                 _WORDS[verdict.met],
             )
         )
+        rows += [_further_row(found, label) for label in others[1:]]
     return aligned(rows, left=2)
+
+
+def _further_row(found: Measurement, label: str) -> Sequence[str]:
+    """The same work beside another peer."""
+    ours = next(iter(found.samples))
+    samples = {ours: found.samples[ours], label: found.samples[label]}
+    times = ratios(samples, more_is_better=found.case.unit.more_is_better)
+    return (
+        "",
+        label,
+        f"{three_digits(median(times))}×",
+        f"{three_digits(min(times))}–{three_digits(max(times))}",
+        "",
+        "",
+        figure(median(found.samples[label]), found.case.unit),
+        "",
+    )
 
 
 def series_table(found: Measurement) -> str:

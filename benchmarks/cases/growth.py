@@ -1,4 +1,7 @@
-"""How the cost of an empty task grows with the number of tasks, and with the number of workers."""
+"""How cost grows with the number of tasks, and with the number of workers.
+
+What depends on the number of workers is measured in a process for each number: none has threads of another beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from benchmarks.case import Case, Unit
 from benchmarks.cases.tasks import submit_all
 from benchmarks.judge import Flat, NoTarget
 from benchmarks.peers import THREADS, WORKERS
-from benchmarks.workloads import empty
+from benchmarks.workloads import empty, ten_microseconds
 
 _LEAST = 20_000
 
@@ -31,6 +34,19 @@ def task_cost(exponent: int, most: int) -> float:
             seconds += perf_counter() - start
             del future, futures
     return seconds / (repeats * count)
+
+
+def transformed_by(workers: int, count: int) -> float:
+    """Elements a second of a parallel algorithm over Python code."""
+    from weft.execution import par
+    from weft.parallel import transform
+
+    numbers = list(range(count))
+    with THREADS["weft"](workers) as pool:
+        transform(par.on(pool), numbers[:100], numbers[:100], ten_microseconds)
+        start = perf_counter()
+        transform(par.on(pool), numbers, numbers, ten_microseconds)
+        return count / (perf_counter() - start)
 
 
 CASES = (
@@ -55,6 +71,18 @@ CASES = (
         size=100_000,
         quick=20_000,
         judge=NoTarget() if sys._is_gil_enabled() else Flat(1.1),
+        in_child=True,
+        series=True,
+    ),
+    Case(
+        name="transform-workers",
+        work="transform by 10 µs of Python, by workers",
+        unit=Unit.TASKS,
+        sides={str(workers): partial(transformed_by, workers) for workers in (1, 2, 4)},
+        size=100_000,
+        quick=10_000,
+        judge=NoTarget() if sys._is_gil_enabled() else Flat(1.1),
+        in_child=True,
         series=True,
     ),
 )

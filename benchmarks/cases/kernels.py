@@ -1,7 +1,9 @@
-"""Kernels over buffers, in three sizes: against numpy, and against plain Python over a list of the same numbers.
+"""Kernels over buffers, in three sizes: against numpy, numba's `prange` where it is installed, and plain Python over a
+list of the same numbers.
 
 The arrays are made before the clock starts, and a sample is as many calls as make some milliseconds. numpy is
-imported by the first sample, not by this module: nobody else's samples should have its threads beside them.
+imported by the first sample, not by this module: nobody else's samples should have its threads beside them. So is numba,
+whose compiling is not timed.
 """
 
 from __future__ import annotations
@@ -72,6 +74,15 @@ def _numpy(name: str, buffers: int) -> MakeCall:
     return make
 
 
+def _numba(name: str, buffers: int) -> MakeCall:
+    def make(size: int) -> Call:
+        from benchmarks import numba_loops
+
+        return partial(getattr(numba_loops, f"{name}_of"), *[_as_numpy(size)] * buffers)
+
+    return make
+
+
 def _python(function: Callable[..., object], buffers: int) -> MakeCall:
     return lambda size: partial(function, *[_numbers(size).tolist()] * buffers)
 
@@ -111,6 +122,13 @@ def _matmul_weft(dtype: str, size: int) -> Call:
     return partial(kernels.matmul, matrix, matrix, executor=default_executor())  # weft's own, not BLAS by way of weft
 
 
+def _matmul_numba(dtype: str, size: int) -> Call:
+    from benchmarks import numba_loops
+
+    matrix = _matrix(dtype, size)
+    return partial(numba_loops.matmul_of, matrix, matrix)
+
+
 def _matmul_numpy(dtype: str, size: int) -> Call:
     import numpy as np
 
@@ -118,20 +136,27 @@ def _matmul_numpy(dtype: str, size: int) -> Call:
     return partial(np.matmul, matrix, matrix)
 
 
+def _numba_side(side: Side) -> dict[str, Side]:
+    return {"numba prange": side} if importlib.util.find_spec("numba") else {}
+
+
 SIDES: dict[str, dict[str, Side]] = {
     "sum": {
         "weft": _side(_weft("sum", 1)),
         "numpy": _side(_numpy("sum", 1)),
+        **_numba_side(_side(_numba("sum", 1))),
         "python": _side(_python(sum, 1)),
     },
     "max": {
         "weft": _side(_weft("max", 1)),
         "numpy": _side(_numpy("max", 1)),
+        **_numba_side(_side(_numba("max", 1))),
         "python": _side(_python(max, 1)),
     },
     "dot": {
         "weft": _side(_weft("dot", 2)),
         "numpy": _side(_numpy("dot", 2)),
+        **_numba_side(_side(_numba("dot", 2))),
         "python": _side(_python(lambda a, b: sum(map(operator.mul, a, b)), 2)),
     },
     "sort": {"weft": _side(_sort_weft), "numpy": _side(_sort_numpy), "python": _side(_sort_python)},
@@ -146,6 +171,7 @@ MATMUL: dict[str, dict[str, Side]] = {
     dtype: {
         "weft": partial(_seconds_a_product, _matmul_weft, dtype),
         "numpy": partial(_seconds_a_product, _matmul_numpy, dtype),
+        **_numba_side(partial(_seconds_a_product, _matmul_numba, dtype)),
     }
     for dtype in ("float64", "int64")
 }

@@ -21,6 +21,9 @@ def import_time(statement: str, count: int) -> float:
     return median(float(run.stdout) for run in runs)
 
 
+_FIRST = "from {} import ThreadPoolExecutor; pool = ThreadPoolExecutor(1); pool.submit(int).result(); pool.shutdown()"
+
+
 CASES = (
     Case(
         name="import",
@@ -41,6 +44,18 @@ CASES = (
         sides={
             "weft": partial(import_time, "from weft.executors import ThreadPoolExecutor"),
             "stdlib": partial(import_time, "from concurrent.futures import ThreadPoolExecutor"),
+        },
+        size=5,
+        quick=1,
+        judge=NoTarget(),
+    ),
+    Case(
+        name="cold-start",
+        work="from import to the first result, and out",
+        unit=Unit.TIME,
+        sides={
+            "weft": partial(import_time, _FIRST.format("weft.executors")),
+            "stdlib": partial(import_time, _FIRST.format("concurrent.futures")),
         },
         size=5,
         quick=1,
