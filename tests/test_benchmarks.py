@@ -50,15 +50,21 @@ def test_an_unknown_case_is_named(tmp_path: Path) -> None:
     assert "nonsense" in done.stderr
 
 
+counts = pytest.mark.skipif(
+    shutil.which("valgrind") is None or not sys._is_gil_enabled(),
+    reason="needs valgrind; and once is enough, since it takes half a minute and runs one thread at a time",
+)
+
+
 @pytest.mark.deadline(300)  # valgrind takes a hundred times as long
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+@counts
 def test_callgrind_counts_more_than_nothing() -> None:
     assert callgrind.instructions_per_task(CASES["submit"], "weft", 200) > 0
 
 
 @pytest.mark.invariant(8)
 @pytest.mark.deadline(600)
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+@counts
 def test_being_traced_costs_little() -> None:
     """In instructions, which are the same on a busy machine; those of the thread that writes the file are among them."""
     on, off = (callgrind.instructions_per_task(CASES["tracing"], side, 1000) for side in CASES["tracing"].sides)

@@ -19,22 +19,24 @@ class Forkable(Protocol):
 class Live[T: Forkable]:
     """The objects that were added and still exist. They are told of a fork.
 
-    By address, and not a `weakref.WeakSet`, which free threads may not walk while it changes.
+    Not a `weakref.WeakSet`, which free threads may not walk while it changes, and which forgets an object in Python code: an
+    interrupt of the task that dropped the object would be raised in there, and swallowed.
     """
 
     def __init__(self) -> None:
-        self._references: dict[int, weakref.ref[T]] = {}
+        self._references: set[weakref.ref[T]] = set()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._after_fork_in_child)
 
     def add(self, one: T) -> None:
         """Any thread."""
-        key, references = id(one), self._references
-        references[key] = weakref.ref(one, lambda _: references.pop(key, None))
+        reference = weakref.ref(one, self._references.discard)
+        hash(reference)  # it is the object's, asked for while there is one
+        self._references.add(reference)
 
     def all(self) -> list[T]:
         """Any thread; those that others add or drop meanwhile may be among them or not."""
-        return [one for reference in self._references.copy().values() if (one := reference()) is not None]
+        return [one for reference in self._references.copy() if (one := reference()) is not None]
 
     def _after_fork_in_child(self) -> None:
         for one in self.all():

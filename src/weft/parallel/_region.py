@@ -232,7 +232,7 @@ class Region[R]:
     def _help(self, helper: _Helper) -> None:
         """One task: one chunk, and a successor."""
         try:
-            chunk = helper.chunk = self._take(helper.seat)
+            chunk = helper.chunk = self._take(helper.seat, helper)
             if chunk is not None:
                 self._invite(helper)
                 self._run(chunk)
@@ -270,13 +270,13 @@ class Region[R]:
 
     # ---- chunks, on any thread
 
-    def _take(self, seat: Seat) -> Chunk | None:
+    def _take(self, seat: Seat, helper: _Helper | None = None) -> Chunk | None:
         with self._lock:
-            if self._closed:
-                return None
-            chunk = self._feed.next_lock_held(seat, self._limit)
+            chunk = None if self._closed else self._feed.next_lock_held(seat, self._limit)
             if chunk is not None:
                 self._running.add(chunk)
+            elif helper is not None:
+                helper.leaving = True  # whoever adds to the feed from now on invites another
             return chunk
 
     def _run(self, chunk: Chunk) -> None:
