@@ -7,6 +7,9 @@ std::string_view name_of(Outcome outcome) {
   return names[static_cast<size_t>(outcome)];
 }
 
-std::string_view name_of(Flavor flavor) { return flavor == Flavor::threads ? "threads" : "serial"; }
+std::string_view name_of(Flavor flavor) {
+  static constexpr std::string_view kNames[] = {"threads", "serial", "interpreters", "processes"};
+  return kNames[static_cast<size_t>(flavor)];
+}
 
 }  // namespace weft::trace

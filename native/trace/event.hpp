@@ -19,7 +19,7 @@ enum class Outcome : uint8_t {
   abandoned,    // its time was up, and its thread is stuck: settled without it
 };
 
-enum class Flavor : uint8_t { threads, serial };
+enum class Flavor : uint8_t { threads, serial, interpreters, processes };
 
 // Terminated by a zero, too.
 std::string_view name_of(Outcome);

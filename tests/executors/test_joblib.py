@@ -4,13 +4,16 @@ import multiprocessing
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import joblib
 import pytest
 
+from tests.executors.child import wait_until
 from tests.executors.tasks import inverse
+from tests.lateness import check_within
 from weft.executors import register_joblib
 
 
@@ -132,10 +135,23 @@ def test_a_timeout() -> None:
     gate.set()
 
 
+def test_a_task_that_cannot_be_stopped_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said so, and the call ends nevertheless."""
+    before = threading.active_count()
+    began = time.monotonic()
+    with pytest.raises(multiprocessing.TimeoutError):
+        joblib.Parallel(n_jobs=2, timeout=0.05)(joblib.delayed(time.sleep)(4) for _ in range(2))
+    check_within(time.monotonic() - began, 2)
+    assert "left behind" in caplog.text
+    wait_until(lambda: threading.active_count() == before, "the threads come back from their calls, and end")
+
+
 def wait_a_little(gate: threading.Event) -> None:
+    # Not `gate.wait`: an interrupt that comes into its Python code may leave the gate's lock held.
     for _ in range(3_000):
-        if gate.wait(0.01):
+        if gate.is_set():
             return
+        time.sleep(0.01)
 
 
 def test_a_managed_block_makes_one_pool_for_several_calls() -> None:

@@ -379,3 +379,46 @@ def test_other_signals_are_handled_in_a_wait() -> None:
     for line in lines[:2]:
         check_within(float(line.split()[1]), WITHIN)
     assert ended.errors == ""
+
+
+UNLUCKY_STARTS = (
+    HEAD
+    + r"""
+# A handler that raises in the instant in which a thread has been started: threading takes that for a failure to start.
+start = threading._start_joinable_thread
+def started_then_raises(*args, **kwargs):
+    start(*args, **kwargs)
+    if unlucky:
+        unlucky.pop()
+        raise ValueError("from the handler")
+threading._start_joinable_thread = started_then_raises
+for workers in (1, 2):
+    unlucky = []
+    pool = ThreadPoolExecutor(workers)
+    begun, gate = threading.Event(), threading.Event()
+    if workers == 2:
+        pool.submit(lambda: (begun.set(), gate.wait(30)))
+        assert begun.wait(20)
+    unlucky.append(True)
+    done = threading.Event()
+    try:
+        pool.submit(done.set)
+        for _ in range(100): pass
+        say("not raised")
+    except ValueError as error:
+        say(f"raised {error}")
+    pool.submit(pow, 2, 3).result(20)
+    if workers == 2:
+        assert done.wait(20)  # it was queued before the handler raised
+    gate.set()
+    pool.shutdown()
+"""
+)
+
+
+def test_a_handler_that_raises_while_a_worker_is_started() -> None:
+    """The exception reaches the program, and the task a worker."""
+    with start_child(UNLUCKY_STARTS) as process:
+        ended = finish_child(process, 40)
+    assert ended.status == 0, ended
+    assert ended.output.splitlines() == ["raised from the handler"] * 2

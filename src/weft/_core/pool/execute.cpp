@@ -35,6 +35,8 @@ PyObject* enter_context(Executant& x, Future* future) {
   return own;
 }
 
+}  // namespace
+
 void leave_context(Executant& x, PyObject* own) {
   if (own != nullptr) {
     if (PyContext_Exit(own) < 0) PyErr_WriteUnraisable(own);
@@ -50,6 +52,8 @@ void leave_context(Executant& x, PyObject* own) {
   if (PyContext_Exit(x.base_context) < 0 || PyContext_Enter(fresh) < 0) PyErr_WriteUnraisable(fresh);
   Py_SETREF(x.base_context, fresh);
 }
+
+namespace {
 
 bool should_retry(Future* future, PyObject* error, bool interrupted) {
   const TaskOptions* options = future->options;
@@ -74,44 +78,45 @@ void add_attempts_note(Future* future, PyObject* error) {
   Py_XDECREF(note);
 }
 
-void finish(Executant& x, Future* future, PyObject* result, PyObject* error, bool interrupted) {
+}  // namespace
+
+void finish_task(const Ran& ran, Future* future, PyObject* result, PyObject* error, bool interrupted) {
+  PoolCore* core = ran.core;
   // Once its time is up a task has failed, whatever it makes of the request to stop.
   if ((future->word.load(sync::acquire) & word::kTimedOut) != 0) {
     Py_CLEAR(result);
-    PyObject* name = task_name(future->options, future->call.callable, x.core->state);
-    error = make_timeout_error(future, name, x.core->state, error, false);
+    PyObject* name = task_name(future->options, future->call.callable, core->state);
+    error = make_timeout_error(future, name, core->state, error, false);
     Py_DECREF(name);
   }
   if (error == nullptr) {
-    if (future->traced != nullptr) trace_ended(x, future, trace::Outcome::done);
+    if (future->traced != nullptr) trace_ended(ran, future, trace::Outcome::done);
     release_call(future);
     settle(future, TaskState::done, result);
     return;
   }
-  if (should_retry(future, error, interrupted) && !x.core->cancel_queued.load(sync::relaxed)) {
+  if (should_retry(future, error, interrupted) && !core->cancel_queued.load(sync::relaxed)) {
     Extras* extras = future->extras.load(sync::acquire);
     const sync::Nanos when = sync::deadline_after(backoff_before(*future->options, ++extras->attempts));
     Py_XDECREF(extras->interrupt.exchange(nullptr, sync::acq_rel));
     extras->started.store(0, sync::relaxed);
-    if (future->traced != nullptr) trace_ended(x, future, trace::Outcome::retried);
+    if (future->traced != nullptr) trace_ended(ran, future, trace::Outcome::retried);
     Py_DECREF(error);
-    if (x.core->in_caller) {  // the caller sees that it is pending again
+    if (core->in_caller) {  // the caller sees that it is pending again
       transition_to_pending(future);
       return;
     }
-    x.core->scheduler.hold();
+    core->scheduler.hold();
     Py_INCREF(future->object());  // SAFETY: given to run_later
     transition_to_pending(future);
-    x.core->run_later(future, when);
+    core->run_later(future, when);
     return;
   }
   add_attempts_note(future, error);
-  if (future->traced != nullptr) trace_ended(x, future, outcome_of_failure(future, error, interrupted, x.core->state));
+  if (future->traced != nullptr) trace_ended(ran, future, outcome_of_failure(future, error, interrupted, core->state));
   release_call(future);
   settle(future, TaskState::failed, error);
 }
-
-}  // namespace
 
 PyObject* make_timeout_error(Future* future, PyObject* name, State* state, PyObject* cause, bool stuck) {
   PyObject* type = error_class(state, "TaskTimeout");
@@ -185,7 +190,7 @@ bool execute(Executant& x, Future* future) {
     if (x.worker != nullptr) x.core->scheduler.end_blocked();
     return true;
   }
-  finish(x, future, result, error, outcome.interrupted);
+  finish_task({x.core, &cell, 0}, future, result, error, outcome.interrupted);
   return true;
 }
 
@@ -201,6 +206,20 @@ bool raise_if_interrupted(Executant& x) {
   return true;
 }
 
+namespace {
+
+std::string text_of(PyObject* type, const char* attribute) {
+  Owned text(PyObject_GetAttrString(type, attribute));
+  const char* utf8 = text && PyUnicode_Check(text.get()) ? PyUnicode_AsUTF8(text.get()) : nullptr;
+  if (utf8 == nullptr) PyErr_Clear();
+  return utf8 == nullptr ? "" : utf8;
+}
+
+std::string module_of(PyObject* type) { return text_of(type, "__module__"); }
+std::string name_of(PyObject* type) { return text_of(type, "__qualname__"); }
+
+}  // namespace
+
 int interrupt_task(Future* self, PyObject* exception_class) {
   for (int spins = 0;; ++spins) {
     if (self->state() != TaskState::running) return 0;
@@ -215,6 +234,13 @@ int interrupt_task(Future* self, PyObject* exception_class) {
     // First the request, then the attempt: a runner that suspends this task for another sees the request when it comes
     // back to it (seq_cst on both sides: RunCell::resume, then raise_if_interrupted).
     Py_XDECREF(extras->interrupt.exchange(Py_NewRef(exception_class), sync::seq_cst));
+    State* state = state_of_type(Py_TYPE(self->object()));
+    // Null: it has ended meanwhile, and its pool with it.
+    PoolCore* core = retain_if_live(state, self->pool, self->pool_tag);
+    const bool remote = core != nullptr && core->remote != nullptr;
+    if (remote) core->remote->interrupt(cell, self, module_of(exception_class), name_of(exception_class));
+    if (core != nullptr) release(core);
+    if (remote) return self->state() == TaskState::running ? 1 : 0;
     if (cell->lock(self->link)) {
       PyThreadState_SetAsyncExc(cell->thread_id_.load(sync::relaxed), exception_class);
       cell->unlock_posted();

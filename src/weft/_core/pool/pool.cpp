@@ -177,7 +177,11 @@ bool give_to_pool(PoolCore* core, Future* future, bool held) {
   }
   if (core->scheduler.live() == 0 && start_worker(core) < 0) {
     if (core->scheduler.live() == 0) return false;
-    PyErr_Clear();
+    if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+      PyErr_Clear();
+    } else {
+      raise_soon();
+    }
   }
   Py_INCREF(future->object());  // SAFETY: the queue's
   Executant* me = current_worker();
@@ -212,7 +216,10 @@ PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
   future->pool = core;
   future->pool_tag = core->tag;
   Executant* me = current_worker();
-  if (!fill_call(future, args, static_cast<size_t>(nargs), kwnames) || !take_context(future, core->in_caller) ||
+  const bool filled = core->remote == nullptr
+                          ? fill_call(future, args, static_cast<size_t>(nargs), kwnames) && take_context(future, core->in_caller)
+                          : take_context(future, false) && core->remote->pack_call(future, args, static_cast<size_t>(nargs), kwnames);
+  if (!filled ||
       (core->max_pending != 0 && !core->in_caller && !enter_queue(core, me))) {
     Py_DECREF(future->object());  // SAFETY: both references, the caller's and the queue's
     Py_DECREF(future->object());
@@ -279,8 +286,23 @@ PyObject* pool_open(PyObject* object, PyObject* args) {
   core->initargs = Py_NewRef(initargs);
   core->max_pending = max_pending;
   core->in_caller = in_caller != 0;
+  if (core->in_caller) core->flavor = trace::Flavor::serial;
   self->core = core;  // with the first reference and the first handle
   if (state->closing) core->gate.store(Gate::shut, sync::seq_cst);
+  Py_RETURN_NONE;
+}
+
+// _share_nothing(payloads, functions, setup): right after _open. The workers are interpreters, which get payloads.
+PyObject* pool_share_nothing(PyObject* object, PyObject* args) {
+  PoolCore* core = core_of(object);
+  PyObject *payloads, *functions;
+  const char* setup;
+  Py_ssize_t size;
+  if (core == nullptr || !PyArg_ParseTuple(args, "OOy#", &payloads, &functions, &setup, &size)) return nullptr;
+  auto remote = std::make_unique<Remote>(*core, payloads, functions, std::string(setup, static_cast<size_t>(size)));
+  if (!remote->prepare()) return nullptr;
+  core->remote = std::move(remote);
+  core->flavor = trace::Flavor::interpreters;
   Py_RETURN_NONE;
 }
 
@@ -362,7 +384,7 @@ PyObject* pool_wait_left(PyObject* object, PyObject* timeout) {
     detached([&] { core->scheduler.wait_all_left(std::min(deadline, time + 50 * sync::kMillisecond)); });
     if (PyErr_CheckSignals() < 0) return nullptr;
   }
-  if (!is_open(core) && core->in_use_by_callers() == 0) detached([&] { core->stop_timer(); });  // invariant 3
+  if (!is_open(core) && core->in_use_by_callers() == 0) detached([&] { core->stop_threads(); });  // invariant 3
   Py_RETURN_TRUE;
 }
 
@@ -407,7 +429,7 @@ PyObject* pool_finish(PyObject* object, PyObject*) {
   PoolCore* core = core_of(object);
   if (core == nullptr) return nullptr;
   core->scheduler.begin_stop();
-  detached([&] { core->stop_timer(); });
+  detached([&] { core->stop_threads(); });
   Py_RETURN_NONE;
 }
 
@@ -483,6 +505,7 @@ PyMethodDef pool_methods[] = {
      "    weft.errors.InitializerFailed: the workers' initializer raised.\n"
      "    weft.errors.PoolForked: the pool belongs to the parent process."},
     {"_open", pool_open, METH_VARARGS, "Make the pool behind this handle."},
+    {"_share_nothing", pool_share_nothing, METH_VARARGS, "Have interpreters as workers. Right after _open."},
     {"_adopt", pool_adopt, METH_VARARGS, "Become another handle of a pool, with task options."},
     {"_close", pool_close, METH_O, "Take no more tasks; cancel what is queued if told to. Does not wait."},
     {"_wait_left", pool_wait_left, METH_O, "Wait until no worker is left; False if that takes longer than the seconds given."},

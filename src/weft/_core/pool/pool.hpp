@@ -17,7 +17,9 @@
 #include "future/future.hpp"
 #include "python.hpp"
 #include "scheduler/scheduler.hpp"
+#include "remote/remote.hpp"
 #include "state.hpp"
+#include "trace/event.hpp"
 
 namespace weft::core {
 
@@ -43,6 +45,8 @@ struct PoolCore final : Timer::Client {
   PyObject* initargs = nullptr;
   size_t max_pending = 0;            // 0: unbounded
   bool in_caller = false;            // no workers: tasks run in submit()
+  trace::Flavor flavor = trace::Flavor::threads;
+  std::unique_ptr<Remote> remote;    // null: workers share the caller's objects
 
   Atomic<Gate> gate{Gate::open};
   Atomic<bool> cancel_queued{false};         // workers cancel what they find instead of running it
@@ -58,6 +62,10 @@ struct PoolCore final : Timer::Client {
   sync::Nanos on_time(sync::Nanos now) override;
   void arm(sync::Nanos when);
   void stop_timer();  // detached
+  void stop_threads() {  // detached: all but the workers'
+    stop_timer();
+    if (remote != nullptr) remote->stop_settler();
+  }
   void run_later(Future*, sync::Nanos when);  // takes a reference over
   std::vector<Future*> take_delayed();
   void add_cell(RunCell*);
@@ -107,6 +115,8 @@ struct Executant {
 void unpark_waiters(const sync::ParkWord& word, bool soon);
 void unpark_deferred(Executant&);
 
+// What this thread is from now on; null: no worker.
+void be_worker(Executant*);
 // The worker that this thread is, or null. Attached.
 Executant* current_worker();
 
@@ -127,14 +137,36 @@ PyObject* run_in_caller(PoolCore*, Future*);
 // The pool behind an executor of ours, borrowed, if it takes tasks. Null, with an exception set: it takes none, or is no
 // executor of ours.
 PoolCore* open_pool_of(PyObject* executor, State*);
+// Leaves the context that a task ran in; null: the worker's own, which is made anew if the task left something in it.
+void leave_context(Executant&, PyObject* own);
+// Breaks the pool because a worker's initializer raised `cause` (borrowed), and has it logged.
+void fail_initializer(PoolCore*, PyObject* cause);
 // A counted Future does not wait any more: room for another.
 void leave_queue(Future*);
 // Runs a task that waits. False: somebody else has it. Attached; runs arbitrary code.
 bool execute(Executant&, Future*);
+// Where and when a task was run. `ended` 0: just now.
+struct Ran {
+  PoolCore* core;
+  RunCell* cell;  // of its worker, which may run another one by now
+  Nanos ended;
+};
+// A task that was claimed has run: settles its Future, or has it tried again. Takes `result` and `error` over, of which one
+// is null. Attached to the pool's interpreter; runs arbitrary code.
+void finish_task(const Ran&, Future*, PyObject* result, PyObject* error, bool interrupted);
+// Whether something waits for this thread to look up between two bytecodes: on a build with a GIL that is, above all,
+// another thread that has waited for it for the interpreter's switch interval.
+inline bool is_asked_to_pause() {
+  constexpr uintptr_t kEvents = 0xff;  // the interpreter's _PY_EVAL_EVENTS_BITS; the rest is a version number
+  return (_Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker) & kEvents) != 0;
+}
 // Raises here what interrupt() asked for; true if there was something.
 bool raise_if_interrupted(Executant&);
 // The task on this thread will wait, in ways that we do not see, for `future`: make room for a stand-in until it ends.
 void block_until_task_ends(Future* future);
+// The exception that is set came out of a signal handler that ran in here, and is nobody's business here: it is raised in the
+// main thread once that is out of here.
+void raise_soon();
 // Starts a worker if one may be made. 0: done or not needed; -1: an exception is set.
 int start_worker(PoolCore*);
 void start_worker_quietly(PoolCore*);

@@ -95,7 +95,7 @@ PoolCore* retain_if_live(State* state, const PoolCore* address, uint16_t tag) {
 void release(PoolCore* core) {
   if (core->generation != fork_generation.load(sync::relaxed)) return;  // a forked child: never freed
   if (core->references.fetch_sub(1, sync::acq_rel) != 1) return;
-  detached([&] { core->stop_timer(); });  // it waits for the timer's thread, which may be waiting for the GIL
+  detached([&] { core->stop_threads(); });  // it waits for the timer's thread, which may be waiting for the GIL
   delete core;
 }
 
@@ -241,9 +241,14 @@ Nanos PoolCore::expire(RunCell& cell, Nanos now) {
   future->word.fetch_or(word::kTimedOut, sync::acq_rel);
   if (now - extras->started.load(sync::relaxed) < kGrace) {
     PyObject* earlier = extras->interrupt.exchange(Py_NewRef(interrupted), sync::seq_cst);
-    PyThreadState_SetAsyncExc(cell.thread_id_.load(sync::relaxed), interrupted);
     cell.deadline_.store(now + kAskAgain, sync::seq_cst);
-    cell.unlock_posted();
+    if (remote == nullptr) {
+      PyThreadState_SetAsyncExc(cell.thread_id_.load(sync::relaxed), interrupted);
+      cell.unlock_posted();
+    } else {
+      cell.unlock();
+      remote->interrupt(&cell, future, "weft.errors", "Interrupted");
+    }
     Py_XDECREF(earlier);
     return now + kAskAgain;
   }

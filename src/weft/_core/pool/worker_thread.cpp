@@ -2,7 +2,9 @@
 //
 // The threads are threading.Thread objects, made by Python code that the pool was given: so they have names, show up in
 // threading.enumerate(), and profilers and debuggers know them. The Entry owns the reservation of its worker: an Entry
-// that is never called (the thread could not start) gives it back.
+// that is never called (the thread could not start) gives it back. A signal handler may raise while a thread is started,
+// and threading then forgets the thread, which ends before it calls its Entry: so whoever gives a reservation back looks
+// whether there is work, and tries again.
 //
 // While it has work the worker stays attached and runs one task after the other. Every kBreath tasks it looks whether it
 // should let go, since builtin functions never do: without it nothing else would get the GIL. Only if it is asked to: a GIL
@@ -13,6 +15,7 @@
 #include <algorithm>
 
 #include "pool/pool.hpp"
+#include "remote/interpreter.hpp"
 
 namespace weft::core {
 
@@ -66,13 +69,6 @@ class ThreadRunner final : public Runner {
   void want_worker() override { start_worker_quietly(x_.core); }
 
  private:
-  // Whether something waits for this thread to look up between two bytecodes: on a build with a GIL that is, above all,
-  // another thread that has waited for it for the interpreter's switch interval.
-  static bool is_asked_to_pause() {
-    constexpr uintptr_t kEvents = 0xff;  // the interpreter's _PY_EVAL_EVENTS_BITS; the rest is a version number
-    return (_Py_atomic_load_uintptr_relaxed(&PyThreadState_Get()->eval_breaker) & kEvents) != 0;
-  }
-
   void attach_now() {
     PyEval_RestoreThread(thread_);
     if (kGil) x_.cell->attached_.store(true, sync::relaxed);
@@ -138,6 +134,7 @@ struct Entry {
   PyObject ob_base;
   PoolCore* core;  // counted
   Worker* worker;  // reserved; null once called
+  bool hopeless;   // there can be no more threads for now: not to be tried again at once
 };
 
 Entry* as_entry(PyObject* object) { return reinterpret_cast<Entry*>(object); }
@@ -148,7 +145,35 @@ bool run_initializer(PoolCore* core) {
   Owned returned(PyObject_CallObject(core->initializer, core->initargs));
   if (returned) return true;
   Owned cause(PyErr_GetRaisedException());
-  Owned shown(PyObject_Repr(cause.get()));
+  fail_initializer(core, cause.get());
+  return false;
+}
+
+void run_thread_worker(PoolCore* core, Worker& worker) {
+  Executant executant{core, &worker.cell(), &worker, PyContext_New()};
+  if (executant.base_context == nullptr || PyContext_Enter(executant.base_context) < 0 || !run_initializer(core)) {
+    core->scheduler.cancel_reservation(worker);
+  } else {
+    worker.cell().thread_id_.store(PyThread_get_thread_ident(), sync::relaxed);
+    worker.cell().native_id_.store(PyThread_get_thread_native_id(), sync::relaxed);
+    worker.cell().worker_.store(static_cast<int32_t>(worker.index()), sync::relaxed);
+    be_worker(&executant);
+    ThreadRunner runner(executant);
+    runner.detach();
+    core->scheduler.work(worker, runner);
+    runner.attach();
+    be_worker(nullptr);
+  }
+  if (executant.base_context != nullptr) {
+    if (PyContext_Exit(executant.base_context) < 0) PyErr_Clear();
+    Py_DECREF(executant.base_context);
+  }
+}
+
+}  // namespace
+
+void fail_initializer(PoolCore* core, PyObject* cause) {
+  Owned shown(PyObject_Repr(cause));
   if (!shown) PyErr_Clear();
   PyObject* type = error_class(core->state, "InitializerFailed");
   Owned error(type == nullptr ? nullptr
@@ -157,18 +182,19 @@ bool run_initializer(PoolCore* core) {
                                                                            "the pool takes no tasks: mend it and make a new pool",
                                                                            shown.get(), "an exception")));
   if (!error) error = Owned(PyErr_GetRaisedException());
-  PyException_SetCause(error.get(), Py_NewRef(cause.get()));
+  PyException_SetCause(error.get(), Py_NewRef(cause));
   Owned logging(PyImport_ImportModule("logging"));
   Owned logger(logging ? PyObject_CallMethod(logging.get(), "getLogger", "s", "concurrent.futures") : nullptr);
   Owned method(logger ? PyObject_GetAttrString(logger.get(), "critical") : nullptr);
   Owned args(Py_BuildValue("(s)", "Exception in initializer:"));
-  Owned kwargs(Py_BuildValue("{sO}", "exc_info", cause.get()));
+  Owned kwargs(Py_BuildValue("{sO}", "exc_info", cause));
   const bool first = core->broken_by.load(sync::acquire) == nullptr;
   Owned logged(method && args && kwargs && first ? PyObject_Call(method.get(), args.get(), kwargs.get()) : Py_NewRef(Py_None));
   if (!logged) PyErr_WriteUnraisable(core->initializer);
   break_pool(core, error.get());
-  return false;
 }
+
+namespace {
 
 PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
   Entry* self = as_entry(object);
@@ -178,23 +204,10 @@ PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
     return nullptr;
   }
   PoolCore* core = self->core;  // the caller's reference to this object keeps it
-  Executant executant{core, &worker->cell(), worker, PyContext_New()};
-  if (executant.base_context == nullptr || PyContext_Enter(executant.base_context) < 0 || !run_initializer(core)) {
-    core->scheduler.cancel_reservation(*worker);
+  if (core->remote != nullptr) {
+    run_interpreter_worker(core, *worker);
   } else {
-    worker->cell().thread_id_.store(PyThread_get_thread_ident(), sync::relaxed);
-    worker->cell().native_id_.store(PyThread_get_thread_native_id(), sync::relaxed);
-    worker->cell().worker_.store(static_cast<int32_t>(worker->index()), sync::relaxed);
-    this_worker = &executant;
-    ThreadRunner runner(executant);
-    runner.detach();
-    core->scheduler.work(*worker, runner);
-    runner.attach();
-    this_worker = nullptr;
-  }
-  if (executant.base_context != nullptr) {
-    if (PyContext_Exit(executant.base_context) < 0) PyErr_Clear();
-    Py_DECREF(executant.base_context);
+    run_thread_worker(core, *worker);
   }
   if (PyErr_Occurred()) return nullptr;
   Py_RETURN_NONE;
@@ -203,8 +216,14 @@ PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
 void entry_dealloc(PyObject* object) {
   Entry* self = as_entry(object);
   PyTypeObject* type = Py_TYPE(object);
-  if (self->worker != nullptr && self->core->generation == fork_generation.load(sync::relaxed)) {
-    self->core->scheduler.cancel_reservation(*self->worker);
+  PoolCore* core = self->core;
+  if (self->worker != nullptr && core->generation == fork_generation.load(sync::relaxed)) {
+    core->scheduler.cancel_reservation(*self->worker);
+    if (!self->hopeless && !core->state->closing && core->scheduler.queued() > 0) {
+      PyObject* error = PyErr_GetRaisedException();
+      start_worker_quietly(core);
+      PyErr_SetRaisedException(error);
+    }
   }
   release(self->core);
   type->tp_free(object);
@@ -227,6 +246,8 @@ PyType_Spec entry_spec = {
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     entry_slots,
 };
+
+void be_worker(Executant* executant) { this_worker = executant; }
 
 Executant* current_worker() {
   Executant* worker = this_worker;
@@ -254,6 +275,26 @@ void unpark_waiters(const sync::ParkWord& word, bool soon) {
   x->sleeper = &word;
 }
 
+namespace {
+
+// Whether the exception that is set says that no thread can be made, and did not come out of a signal handler.
+bool cannot_start() { return PyErr_ExceptionMatches(PyExc_RuntimeError) || PyErr_ExceptionMatches(PyExc_MemoryError); }
+
+int raise_pending(void* error) {
+  PyErr_SetRaisedException(static_cast<PyObject*>(error));
+  return -1;
+}
+
+}  // namespace
+
+void raise_soon() {
+  PyObject* error = PyErr_GetRaisedException();
+  // The main thread calls it, between two bytecodes.
+  if (PyInterpreterState_Get() == PyInterpreterState_Main() && Py_AddPendingCall(raise_pending, error) == 0) return;
+  PyErr_SetRaisedException(error);
+  PyErr_WriteUnraisable(nullptr);
+}
+
 int start_worker(PoolCore* core) {
   Worker* worker = core->scheduler.reserve_worker();
   if (worker == nullptr) return 0;
@@ -270,7 +311,10 @@ int start_worker(PoolCore* core) {
   PyObject* name = PyUnicode_FromFormat("%U_%zu", core->name_prefix, worker->index());
   PyObject* started = name == nullptr ? nullptr : PyObject_CallFunctionObjArgs(core->start_thread, object, name, nullptr);
   Py_XDECREF(name);
+  entry->hopeless = started == nullptr && cannot_start();
+  PyObject* error = PyErr_GetRaisedException();
   Py_DECREF(object);
+  PyErr_SetRaisedException(error);
   if (started == nullptr) return -1;
   Py_DECREF(started);
   return 0;
@@ -304,7 +348,9 @@ void start_worker_quietly(PoolCore* core) {
     PyErr_SetInterrupt();  // not ours to swallow: raise it again, once the caller is out of here
     return;
   }
-  if (core->scheduler.live() > 0) {
+  if (!cannot_start()) {
+    raise_soon();
+  } else if (core->scheduler.live() > 0) {
     PyErr_Clear();  // "can't start new thread": those that run will do
   } else {
     PyErr_WriteUnraisable(nullptr);

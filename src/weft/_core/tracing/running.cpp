@@ -26,7 +26,7 @@ struct Seen {
 };
 
 // False: nothing runs there.
-bool look_into(RunCell& cell, Seen* seen) {
+bool look_into(PoolCore* core, RunCell& cell, Seen* seen) {
   Task* task = cell.lock_any();
   if (task == nullptr) return false;
   // Locked, the task cannot end, so its Future and its call are alive. No Python code in here, see PoolCore::expire.
@@ -37,12 +37,11 @@ bool look_into(RunCell& cell, Seen* seen) {
     return false;
   }
   const Traced* trace = future->traced;
-  const size_t count = future->arg_count;
   const Nanos traced = trace == nullptr ? 0 : trace->began.load(sync::relaxed);
   *seen = {.name = trace == nullptr ? nullptr : Py_NewRef(trace->name),
            .options = Py_XNewRef(reinterpret_cast<PyObject*>(future->options)),
            .callable = Py_XNewRef(future->call.callable),
-           .argument = count == 0 ? nullptr : Py_XNewRef(future->call.args(count)[0]),
+           .argument = Py_XNewRef(first_argument(core, future)),
            .worker = cell.worker_.load(sync::relaxed),
            .thread = cell.thread_id_.load(sync::relaxed),
            .native_id = cell.native_id_.load(sync::relaxed),
@@ -72,10 +71,10 @@ PyObject* running_tasks(PyObject* module, PyObject*) {
     Seen seen;
     const Nanos now = sync::now();
     core->scheduler.for_each_worker([&](Worker& worker) {
-      if (look_into(worker.cell(), &seen)) all.push_back(seen);
+      if (look_into(core, worker.cell(), &seen)) all.push_back(seen);
     });
     for (RunCell* cell : core->caller_cells()) {
-      if (look_into(*cell, &seen)) all.push_back(seen);
+      if (look_into(core, *cell, &seen)) all.push_back(seen);
     }
     Owned rows(list ? PyList_New(0) : nullptr);
     for (const Seen& one : all) {
@@ -86,7 +85,7 @@ PyObject* running_tasks(PyObject* module, PyObject*) {
       Py_XDECREF(one.callable);
       Py_XDECREF(one.argument);
     }
-    Owned pool(rows ? Py_BuildValue("(OsInO)", core->name_prefix, core->in_caller ? "serial" : "threads",
+    Owned pool(rows ? Py_BuildValue("(OsInO)", core->name_prefix, trace::name_of(core->flavor).data(),
                                     core->scheduler.live(), static_cast<Py_ssize_t>(core->scheduler.queued()), rows.get())
                     : nullptr);
     if (!pool || PyList_Append(list.get(), pool.get()) < 0) list = Owned();

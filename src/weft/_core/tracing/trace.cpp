@@ -119,13 +119,22 @@ PyObject* encodable(PyObject* name) {
 
 }  // namespace
 
+bool names_first_argument(State* state, PyObject* callable) {
+  return PyFunction_Check(callable) && (callable == state->chunk_runners[0] || callable == state->chunk_runners[1]);
+}
+
+PyObject* first_argument(PoolCore* core, Future* future) {
+  if (core->remote != nullptr) return packed_subject(future);
+  const size_t count = future->arg_count;
+  return count == 0 ? nullptr : future->call.args(count)[0];
+}
+
 PyObject* readable_name(State* state, TaskOptions* options, PyObject* callable, PyObject* first_argument) {
   PyObject* name = nullptr;
   if (options != nullptr && options->name != nullptr) {
     name = Py_NewRef(options->name);
   } else if (callable != nullptr) {
-    const bool runs_another = first_argument != nullptr && PyFunction_Check(callable) &&
-                              (callable == state->chunk_runners[0] || callable == state->chunk_runners[1]);
+    const bool runs_another = first_argument != nullptr && names_first_argument(state, callable);
     name = function_name(state, runs_another ? first_argument : callable, 0);
   }
   if (name != nullptr) name = encodable(name);
@@ -156,7 +165,7 @@ bool pool_in_trace(PoolCore* core, uint32_t session, uint32_t* index) {
   if (text == nullptr) PyErr_Clear();
   try {
     *index = recorder->pool_index(text == nullptr ? "(unnamed)" : text,
-                                  core->in_caller ? trace::Flavor::serial : trace::Flavor::threads);
+                                  core->flavor);
   } catch (const std::bad_alloc&) {
     recorder->count_lost();
     return false;
@@ -196,9 +205,7 @@ void begin_trace(Future* future, PoolCore* core, uint32_t session) {
     if (core->state->recorder != nullptr) core->state->recorder->count_lost();
     return;
   }
-  const size_t count = future->arg_count;
-  traced->name = readable_name(core->state, future->options, future->call.callable,
-                               count == 0 ? nullptr : future->call.args(count)[0]);
+  traced->name = readable_name(core->state, future->options, future->call.callable, first_argument(core, future));
   traced->session = session;
   traced->pool = pool;
   traced->submitted = sync::now();
@@ -220,18 +227,18 @@ void trace_started(Executant& x, Future* future) {
   future->traced->began.store(sync::now(), sync::relaxed);
 }
 
-void trace_ended(Executant& x, Future* future, Outcome outcome) {
+void trace_ended(const Ran& ran, Future* future, Outcome outcome) {
   Traced& traced = *future->traced;
-  const Nanos now = sync::now();
+  const Nanos now = ran.ended != 0 ? ran.ended : sync::now();
   record(future,
          {.submitted = 0,
           .started = traced.began.load(sync::relaxed),
           .ended = now,
-          .thread = x.cell->native_id_.load(sync::relaxed),
+          .thread = ran.cell->native_id_.load(sync::relaxed),
           .pool = 0,
-          .worker = x.cell->worker_.load(sync::relaxed),
+          .worker = ran.cell->worker_.load(sync::relaxed),
           .outcome = outcome},
-         x.core->state);
+         ran.core->state);
   traced.submitted = now;  // it waits again from now on, if it is to be tried again
 }
 

@@ -24,7 +24,7 @@ inline void trace_submitted(Future* future, PoolCore* core) {
 
 void trace_started(Executant&, Future*);
 // Before the Future settles or becomes pending again: whoever sees the one finds the other in the trace.
-void trace_ended(Executant&, Future*, trace::Outcome);
+void trace_ended(const Ran&, Future*, trace::Outcome);
 // What a task that has raised `error` for the last time is called.
 trace::Outcome outcome_of_failure(Future*, PyObject* error, bool interrupted, State*);
 // It was given up on the thread of this cell, by somebody else.
@@ -37,6 +37,11 @@ void trace_unrun(Future*, trace::Outcome, State*);
 // A task's name for people: its options' name; the function's qualified name, looked for behind functools.partial and
 // behind what map() submits; else its type's. New reference, never null; raises nothing. May run Python code.
 PyObject* readable_name(State*, TaskOptions*, PyObject* callable, PyObject* first_argument);
+
+// Whether tasks of this function are named after what it is given first: it is what map() submits.
+bool names_first_argument(State*, PyObject* callable);
+// What a task that has not ended is given first, or what of it there still is; borrowed, or null.
+PyObject* first_argument(PoolCore*, Future*);
 
 // The interpreter is gone; the drainer writes what it has, and leaves. Not attached.
 void end_trace(State*);

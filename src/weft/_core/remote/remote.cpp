@@ -1,0 +1,340 @@
+#include "remote/remote.hpp"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "pool/pool.hpp"
+#include "sync/signals.hpp"
+#include "tracing/trace.hpp"
+
+namespace weft::core {
+
+namespace {
+
+void name_this_thread() {
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), "weft-settler");
+#elif defined(__APPLE__)
+  pthread_setname_np("weft-settler");
+#endif
+}
+
+void free_parcel(PyObject* capsule) {
+  // SAFETY: made by pack_call() below.
+  delete static_cast<Parcel*>(PyCapsule_GetPointer(capsule, nullptr));
+}
+
+// The views of what goes out of band; false with an exception set.
+bool take_views(PyObject* buffers, Parcel* parcel) {
+  parcel->buffers.reserve(static_cast<size_t>(PyList_GET_SIZE(buffers)));
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(buffers); ++i) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(PyList_GET_ITEM(buffers, i), &view, PyBUF_SIMPLE) < 0) return false;
+    parcel->buffers.push_back(std::make_shared<LentView>(view, PyInterpreterState_Get()));
+  }
+  return true;
+}
+
+// (number, keyword names or None, *values)
+PyObject* message_of(PyObject* number, PyObject* const* args, size_t count, PyObject* kwnames) {
+  PyObject* message = PyTuple_New(static_cast<Py_ssize_t>(count) + 2);
+  if (message == nullptr) return nullptr;
+  PyTuple_SET_ITEM(message, 0, Py_NewRef(number));
+  PyTuple_SET_ITEM(message, 1, Py_NewRef(kwnames == nullptr ? Py_None : kwnames));
+  for (size_t i = 0; i < count; ++i) PyTuple_SET_ITEM(message, static_cast<Py_ssize_t>(i) + 2, Py_NewRef(args[i]));
+  return message;
+}
+
+}  // namespace
+
+Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup)
+    : core_(core), setup_(std::move(setup)), payloads_(Py_NewRef(payloads)), functions_(Py_NewRef(functions)) {}
+
+Remote::~Remote() {
+  for (PyObject* object : {payloads_, functions_, zero_, str_numbered_, str_pack_call_, str_unpack_result_,
+                           str_unpack_failure_, str_pack_context_}) {
+    Py_XDECREF(object);
+  }
+}
+
+bool Remote::prepare() {
+  return (zero_ = PyLong_FromLong(0)) != nullptr &&
+         (str_numbered_ = PyUnicode_InternFromString("numbered")) != nullptr &&
+         (str_pack_call_ = PyUnicode_InternFromString("pack_call")) != nullptr &&
+         (str_unpack_result_ = PyUnicode_InternFromString("unpack_result")) != nullptr &&
+         (str_unpack_failure_ = PyUnicode_InternFromString("unpack_failure")) != nullptr &&
+         (str_pack_context_ = PyUnicode_InternFromString("pack_context")) != nullptr;
+}
+
+// ---- out ----------------------------------------------------------------------------------------------------------
+
+bool Remote::pack_call(Future* future, PyObject* const* args, size_t positional, PyObject* kwnames) {
+  Owned numbered(PyObject_CallMethodOneArg(functions_, str_numbered_, args[0]));
+  if (!numbered) return false;
+  const bool known = numbered.get() != Py_None;
+  PyObject* number = known ? PyTuple_GetItem(numbered.get(), 0) : zero_;
+  PyObject* definition = known ? PyTuple_GetItem(numbered.get(), 1) : Py_None;
+  if (number == nullptr || definition == nullptr) return false;
+  const size_t first = known ? 1 : 0;  // without a number the first value is what to call
+  const size_t keywords = kwnames == nullptr ? 0 : static_cast<size_t>(PyTuple_GET_SIZE(kwnames));
+  Owned message(message_of(number, args + first, positional - first + keywords, kwnames));
+  if (!message) return false;
+  std::unique_ptr<Parcel> parcel;
+  Owned bytes;
+  if (is_plain(message.get())) {
+    bytes = Owned(marshal_plain(message.get()));
+    if (!bytes) return false;
+  } else {
+    Owned values(PyTuple_GetSlice(message.get(), 2, PyTuple_GET_SIZE(message.get())));
+    Owned pair(values ? PyObject_CallMethodObjArgs(payloads_, str_pack_call_, number, PyTuple_GET_ITEM(message.get(), 1),
+                                                   values.get(), nullptr)
+                      : nullptr);
+    std::string_view data;
+    PyObject* buffers;
+    if (!pair || !take_pickled(pair.get(), &data, &buffers)) return false;
+    bytes = Owned(Py_NewRef(PyTuple_GET_ITEM(pair.get(), 0)));
+    if (PyList_GET_SIZE(buffers) > 0) {
+      parcel = std::make_unique<Parcel>();
+      if (!take_views(buffers, parcel.get())) return false;
+    }
+  }
+  if (future->context != nullptr) {
+    Owned context(std::exchange(future->context, nullptr));
+    Owned packed(PyObject_CallMethodOneArg(payloads_, str_pack_context_, context.get()));
+    if (!packed) return false;
+    if (packed.get() != Py_None) {
+      char* data;
+      Py_ssize_t size;
+      if (PyBytes_AsStringAndSize(packed.get(), &data, &size) < 0) return false;
+      if (parcel == nullptr) parcel = std::make_unique<Parcel>();
+      parcel->context.assign(data, static_cast<size_t>(size));
+    }
+  }
+  Owned capsule(parcel == nullptr ? Py_NewRef(Py_None) : PyCapsule_New(parcel.get(), nullptr, free_parcel));
+  if (!capsule) return false;
+  (void)parcel.release();  // the capsule's, or null
+  const bool named = positional > 1 && names_first_argument(core_.state, args[0]);
+  PyObject* parts[] = {args[0], bytes.get(), capsule.get(), definition, named ? args[1] : nullptr};
+  return fill_call(future, parts, named ? 5 : 4, nullptr);
+}
+
+// ---- interrupting -------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Borrowed; never null. Only what the interpreter has loaded already: nothing is run for this.
+PyObject* exception_class_in_here(const std::string& module, const std::string& name) {
+  PyObject* modules = PyImport_GetModuleDict();
+  for (const auto& [from, what] : {std::pair{module, name}, {std::string("weft.errors"), std::string("Interrupted")}}) {
+    Owned holder(Py_XNewRef(PyDict_GetItemString(modules, from.c_str())));
+    Owned found(holder ? PyObject_GetAttrString(holder.get(), what.c_str()) : nullptr);
+    PyErr_Clear();
+    if (found && PyExceptionClass_Check(found.get())) return found.get();  // its module keeps it
+  }
+  return PyExc_KeyboardInterrupt;
+}
+
+bool is_asked_to_stop(Future* future) {
+  const Extras* extras = future->extras.load(sync::acquire);
+  return (future->word.load(sync::acquire) & word::kTimedOut) != 0 ||
+         (extras != nullptr && extras->interrupt.load(sync::seq_cst) != nullptr);
+}
+
+}  // namespace
+
+void Remote::add_child(RunCell* cell, PyInterpreterState* interpreter) {
+  sync::LockGuard guard(children_mutex_);
+  children_.push_back(std::make_unique<Child>());
+  children_.back()->cell = cell;
+  children_.back()->interpreter = interpreter;
+}
+
+void Remote::remove_child(RunCell* cell) {
+  std::unique_ptr<Child> child;
+  {
+    sync::LockGuard guard(children_mutex_);
+    const auto found = std::find_if(children_.begin(), children_.end(), [&](const auto& one) { return one->cell == cell; });
+    child = std::move(*found);
+    children_.erase(found);
+  }
+  if (child->visitor.joinable()) child->visitor.join();
+}
+
+void Remote::interrupt(RunCell* cell, const Future* future, std::string module, std::string name) {
+  sync::LockGuard guard(children_mutex_);
+  for (const auto& child : children_) {
+    if (child->cell != cell) continue;
+    child->wanted = future;
+    child->module = std::move(module);
+    child->name = std::move(name);
+    if (child->visiting) return;  // it looks again before it goes
+    if (child->visitor.joinable()) child->visitor.join();  // it has gone, but for its last instructions
+    sync::SignalsBlocked blocked;
+    try {
+      child->visitor = std::thread([this, visited = child.get()] { visit(*visited); });
+      child->visiting = true;
+    } catch (const std::system_error&) {
+      // No more threads. Who asked asks again, if it is the timer.
+    }
+    return;
+  }
+}
+
+void Remote::visit(Child& child) {
+  PyThreadState* thread = PyThreadState_New(child.interpreter);
+  PyEval_RestoreThread(thread);  // when the task's code lets go
+  for (;;) {
+    const Future* wanted;
+    std::string module, name;
+    {
+      sync::LockGuard guard(children_mutex_);
+      wanted = std::exchange(child.wanted, nullptr);
+      if (wanted == nullptr) {
+        child.visiting = false;
+        break;
+      }
+      module = std::move(child.module);
+      name = std::move(child.name);
+    }
+    PyObject* type = exception_class_in_here(module, name);
+    Task* task = child.cell->lock_any();
+    if (task == nullptr) continue;
+    Future* future = future_of(*task);
+    if (future == wanted && is_asked_to_stop(future)) {
+      PyThreadState_SetAsyncExc(child.cell->thread_id_.load(sync::relaxed), type);
+      child.cell->unlock_posted();
+    } else {
+      child.cell->unlock();
+    }
+  }
+  PyThreadState_Clear(thread);
+  PyThreadState_DeleteCurrent();
+}
+
+void Remote::fail_to_start(const std::string& failure, const char* message) {
+  Owned bytes(failure.empty() ? nullptr : PyBytes_FromStringAndSize(failure.data(), static_cast<Py_ssize_t>(failure.size())));
+  Owned cause(bytes ? PyObject_CallMethodOneArg(payloads_, str_unpack_failure_, bytes.get()) : nullptr);
+  if (!cause) {
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_RuntimeError, message);
+    cause = Owned(PyErr_GetRaisedException());
+  }
+  fail_initializer(&core_, cause.get());
+}
+
+// ---- back ---------------------------------------------------------------------------------------------------------
+
+void Remote::leave(Report&& report) {
+  sync::LockGuard guard(outbox_mutex_);
+  outbox_.push_back(std::move(report));
+  full_.store(true, sync::relaxed);
+}
+
+void Remote::settle_soon() {
+  if (!full_.load(sync::relaxed)) return;
+  uint32_t seen = bell_.load(sync::acquire);
+  if (seen == static_cast<uint32_t>(Bell::rung) || seen == static_cast<uint32_t>(Bell::stop)) return;
+  if (seen == static_cast<uint32_t>(Bell::silent)) {
+    sync::LockGuard guard(settler_mutex_);
+    if (!settler_.joinable()) {
+      sync::SignalsBlocked blocked;
+      try {
+        settler_ = std::thread([this] { run_settler(); });
+      } catch (const std::system_error&) {
+        return;  // no more threads: the worker settles them when it has nothing else to do
+      }
+    }
+  }
+  while (seen != static_cast<uint32_t>(Bell::rung) && seen != static_cast<uint32_t>(Bell::stop)) {
+    if (!bell_.compare_exchange_weak(seen, static_cast<uint32_t>(Bell::rung), sync::acq_rel, sync::acquire)) continue;
+    if (seen == static_cast<uint32_t>(Bell::asleep)) sync::unpark_all(bell_);
+    return;
+  }
+}
+
+void Remote::run_settler() {
+  name_this_thread();
+  PyThreadState* thread = PyThreadState_New(core_.state->interpreter);
+  for (;;) {
+    uint32_t rung = static_cast<uint32_t>(Bell::rung);
+    if (!bell_.compare_exchange_strong(rung, static_cast<uint32_t>(Bell::silent), sync::acq_rel, sync::acquire)) {
+      if (rung == static_cast<uint32_t>(Bell::stop)) break;
+      uint32_t silent = static_cast<uint32_t>(Bell::silent);
+      (void)bell_.compare_exchange_strong(silent, static_cast<uint32_t>(Bell::asleep), sync::acq_rel, sync::acquire);
+      (void)sync::park(bell_, static_cast<uint32_t>(Bell::asleep), sync::kForever);
+      continue;
+    }
+    PyEval_RestoreThread(thread);
+    settle_all();
+    thread = PyEval_SaveThread();
+  }
+  PyEval_RestoreThread(thread);
+  settle_all();
+  PyThreadState_Clear(thread);
+  PyThreadState_DeleteCurrent();
+}
+
+void Remote::stop_settler() {
+  std::thread settler;
+  {
+    sync::LockGuard guard(settler_mutex_);
+    if (!settler_.joinable()) return;
+    settler = std::move(settler_);
+  }
+  bell_.store(static_cast<uint32_t>(Bell::stop), sync::seq_cst);
+  sync::unpark_all(bell_);
+  if (settler.get_id() == std::this_thread::get_id()) {
+    settler.detach();  // the pool was dropped by a callback
+  } else {
+    settler.join();
+  }
+}
+
+void Remote::settle_all() {
+  std::vector<Report> reports;
+  {
+    sync::LockGuard guard(outbox_mutex_);
+    reports.swap(outbox_);
+    full_.store(false, sync::relaxed);
+  }
+  for (Report& report : reports) settle(report);
+}
+
+void Remote::settle(Report& report) {
+  Future* future = report.future;
+  if (report.kind == Report::unwanted) {
+    const int cancelled = transition_to_settled(future, TaskState::pending, TaskState::cancelled, nullptr);
+    if (cancelled < 0) PyErr_WriteUnraisable(future->object());
+    if (cancelled == 1) release_call(future);
+  } else if (report.kind == Report::given_up) {
+    release_call(future);
+  } else if (report.kind != Report::dropped) {
+    PyObject* result = nullptr;
+    PyObject* error = nullptr;
+    if (report.kind == Report::returned) {
+      result = unpacked_result(report);
+      if (result == nullptr) error = PyErr_GetRaisedException();
+    } else {
+      Owned bytes(PyBytes_FromStringAndSize(report.bytes.data(), static_cast<Py_ssize_t>(report.bytes.size())));
+      error = bytes ? PyObject_CallMethodOneArg(payloads_, str_unpack_failure_, bytes.get()) : nullptr;
+      if (error == nullptr) error = PyErr_GetRaisedException();
+    }
+    finish_task({&core_, report.cell, report.ended}, future, result, error, report.interrupted);
+  }
+  Py_DECREF(future->object());  // SAFETY: the queue's reference
+}
+
+PyObject* Remote::unpacked_result(const Report& report) {
+  if (!is_pickle(report.bytes)) return unmarshal(report.bytes);
+  Owned bytes(PyBytes_FromStringAndSize(report.bytes.data(), static_cast<Py_ssize_t>(report.bytes.size())));
+  Owned buffers(PyList_New(0));
+  for (const std::string& buffer : report.buffers) {
+    Owned copy(bytes && buffers ? PyByteArray_FromStringAndSize(buffer.data(), static_cast<Py_ssize_t>(buffer.size())) : nullptr);
+    if (!copy || PyList_Append(buffers.get(), copy.get()) < 0) return nullptr;
+  }
+  if (!bytes || !buffers) return nullptr;
+  return PyObject_CallMethodObjArgs(payloads_, str_unpack_result_, bytes.get(), buffers.get(), nullptr);
+}
+
+}  // namespace weft::core

@@ -1,0 +1,125 @@
+// What a pool has besides its scheduler when its workers share no objects with the caller: interpreters, processes.
+//
+// On the way out: pack_call() turns a call into bytes in submit(), on the caller's thread, so that what cannot be packed is
+// refused there. Functions are numbered; a call brings along what its function is made of, and a worker makes it once.
+//
+// On the way back: a worker leaves a Report of each task in the pool's outbox, with no thread state of the caller's
+// interpreter. Reports are settled, attached to it, by the worker itself once it has nothing else to run, else by the pool's
+// settler, a thread that is started for that: a worker never waits for the caller's GIL while there is work, and a result
+// never waits for the worker's next task. Reports of one pool may be settled by several threads at a time.
+//
+// Ends: the settler is stopped when the last worker has left, and has settled everything by then; at the latest with the
+// pool, or when its interpreter ends (_finish).
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "future/future.hpp"
+#include "python.hpp"
+#include "remote/payload.hpp"
+#include "sync/mutex.hpp"
+#include "sync/parking.hpp"
+
+namespace weft::core {
+
+struct PoolCore;
+
+// How a task went in its worker.
+struct Report {
+  enum Kind : uint8_t {
+    dropped,    // somebody else has settled the Future: only the reference is to be given up
+    given_up,   // the timer has settled it, since it was stuck
+    unwanted,   // it was to be cancelled instead of being run
+    returned,   // `bytes` is the result
+    raised,     // `bytes` is the exception, as weft._payloads packs it
+  };
+  Future* future;  // with the queue's reference
+  Kind kind;
+  bool interrupted = false;
+  RunCell* cell = nullptr;  // of the worker
+  Nanos ended = 0;
+  std::string bytes;
+  std::vector<std::string> buffers;  // out of band
+};
+
+class Remote {
+ public:
+  // `payloads`: the module weft._payloads.calling; `functions`: the pool's FunctionTable. Retains both. `setup`: what a
+  // worker is told when it starts.
+  Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup);
+  ~Remote();  // attached; the settler has been stopped
+  Remote(const Remote&) = delete;
+  Remote& operator=(const Remote&) = delete;
+  // False: an exception is set, the Remote is of no use.
+  bool prepare();
+
+  // Fills in future->call, from a vectorcall that starts with the function. False: an exception is set. May run arbitrary
+  // code. Attached to the pool's interpreter.
+  [[nodiscard]] bool pack_call(Future*, PyObject* const* args, size_t positional, PyObject* kwnames);
+
+  const std::string& setup() const { return setup_; }
+  // A worker could not be made: breaks the pool, with the exception that weft._payloads packed, or else a message.
+  void fail_to_start(const std::string& failure, const char* message);
+
+  // --- workers, not attached to the pool's interpreter ---
+  void leave(Report&&);
+  // A worker is about to run a task, and there may be reports of earlier ones: have them settled meanwhile.
+  void settle_soon();
+
+  // --- attached to the pool's interpreter ---
+  void settle_all();
+  bool has_reports() const { return full_.load(sync::relaxed); }
+
+  // --- interrupting ---
+  // Where the tasks of a cell run, from now on until remove_child(), which waits, detached, for those who are inside.
+  void add_child(RunCell*, PyInterpreterState*);
+  void remove_child(RunCell*);
+  // Has an exception raised in the task of a Future, if it still runs there and is still asked to stop (Extras::interrupt,
+  // word::kTimedOut) once its interpreter can be entered; the class is known there by its module and name. Any thread; does
+  // not wait.
+  void interrupt(RunCell*, const Future*, std::string module, std::string name);
+
+  void stop_settler();  // detached; settles what is left first
+
+ private:
+  void settle(Report&);
+  PyObject* unpacked_result(const Report&);
+  void run_settler();
+  struct Child {
+    RunCell* cell;
+    PyInterpreterState* interpreter;
+    std::thread visitor;
+    bool visiting = false;
+    const Future* wanted = nullptr;  // a mere key
+    std::string module, name;        // of the exception
+  };
+  void visit(Child&);
+
+  PoolCore& core_;
+  const std::string setup_;
+  PyObject* payloads_;       // strong
+  PyObject* functions_;      // strong
+  PyObject* zero_ = nullptr;          // strong
+  PyObject* str_numbered_ = nullptr;  // strong: names of methods
+  PyObject* str_pack_call_ = nullptr;
+  PyObject* str_unpack_result_ = nullptr;
+  PyObject* str_unpack_failure_ = nullptr;
+  PyObject* str_pack_context_ = nullptr;
+
+  sync::Mutex outbox_mutex_;
+  std::vector<Report> outbox_;
+  Atomic<bool> full_{false};  // there is something in the outbox; a hint
+
+  sync::Mutex children_mutex_;
+  std::vector<std::unique_ptr<Child>> children_;
+
+  sync::Mutex settler_mutex_;  // guards starting and stopping it
+  std::thread settler_;
+  enum class Bell : uint32_t { silent, asleep, rung, stop };
+  sync::ParkWord bell_{static_cast<uint32_t>(Bell::silent)};
+};
+
+}  // namespace weft::core
