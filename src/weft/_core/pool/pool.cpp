@@ -177,7 +177,7 @@ bool give_to_pool(PoolCore* core, Future* future, bool held) {
   }
   if (core->scheduler.live() == 0 && start_worker(core) < 0) {
     if (core->scheduler.live() == 0) return false;
-    if (PyErr_ExceptionMatches(PyExc_RuntimeError)) {
+    if (cannot_start()) {
       PyErr_Clear();
     } else {
       raise_soon();
@@ -234,8 +234,11 @@ PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
   }
   // The first worker before the task: a pool that cannot have one refuses the task instead of losing it.
   if (core->scheduler.live() == 0 && start_worker(core) < 0) {
+    const bool hopeless = cannot_start();
     PyObject* error = PyErr_GetRaisedException();
-    if (core->scheduler.live() == 0) settle_queued(core, error);  // others that counted on this very worker
+    // Others may have counted on this very worker.
+    if (core->scheduler.live() == 0 && hopeless) settle_queued(core, error);
+    if (core->scheduler.queued() > 0 && !hopeless) start_worker_quietly(core);
     if (future->counted) leave_queue(future);
     Py_DECREF(future->object());
     Py_DECREF(future->object());

@@ -170,6 +170,8 @@ void raise_soon();
 // Starts a worker if one may be made. 0: done or not needed; -1: an exception is set.
 int start_worker(PoolCore*);
 void start_worker_quietly(PoolCore*);
+// Whether the exception that start_worker() has set says that no thread can be made; else it came out of a signal handler.
+bool cannot_start();
 // The error of a task whose time was up; `cause` (taken over) may be null.
 PyObject* make_timeout_error(Future*, PyObject* name, State*, PyObject* cause, bool stuck);
 // Settles everything that is queued: cancelled, or failed with `error` where one is given.

@@ -2,9 +2,9 @@
 //
 // The threads are threading.Thread objects, made by Python code that the pool was given: so they have names, show up in
 // threading.enumerate(), and profilers and debuggers know them. The Entry owns the reservation of its worker: an Entry
-// that is never called (the thread could not start) gives it back. A signal handler may raise while a thread is started,
-// and threading then forgets the thread, which ends before it calls its Entry: so whoever gives a reservation back looks
-// whether there is work, and tries again.
+// that is never called gives it back. A signal handler may raise while a thread is started; threading then forgets the
+// thread, which ends before it calls its Entry, or it goes on: so whoever starts one takes the reservation back if the start
+// raised, unless the thread was quicker, and tries again if there is work.
 //
 // While it has work the worker stays attached and runs one task after the other. Every kBreath tasks it looks whether it
 // should let go, since builtin functions never do: without it nothing else would get the GIL. Only if it is asked to: a GIL
@@ -133,11 +133,16 @@ class ThreadRunner final : public Runner {
 struct Entry {
   PyObject ob_base;
   PoolCore* core;  // counted
-  Worker* worker;  // reserved; null once called
-  bool hopeless;   // there can be no more threads for now: not to be tried again at once
+  Atomic<Worker*> worker;  // reserved; whoever takes it out uses it or gives it back
 };
 
 Entry* as_entry(PyObject* object) { return reinterpret_cast<Entry*>(object); }
+
+void give_back_reservation(Entry* entry) {
+  if (entry->core->generation != fork_generation.load(sync::relaxed)) return;
+  Worker* worker = entry->worker.exchange(nullptr, sync::acq_rel);
+  if (worker != nullptr) entry->core->scheduler.cancel_reservation(*worker);
+}
 
 // False: the pool is broken now.
 bool run_initializer(PoolCore* core) {
@@ -198,11 +203,8 @@ namespace {
 
 PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
   Entry* self = as_entry(object);
-  Worker* worker = std::exchange(self->worker, nullptr);
-  if (worker == nullptr) {
-    PyErr_SetString(PyExc_RuntimeError, "a worker's entry is called once, by its thread");
-    return nullptr;
-  }
+  Worker* worker = self->worker.exchange(nullptr, sync::acq_rel);
+  if (worker == nullptr) Py_RETURN_NONE;  // whoever started this thread believes that it did not start
   PoolCore* core = self->core;  // the caller's reference to this object keeps it
   if (core->remote != nullptr) {
     run_interpreter_worker(core, *worker);
@@ -216,15 +218,7 @@ PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
 void entry_dealloc(PyObject* object) {
   Entry* self = as_entry(object);
   PyTypeObject* type = Py_TYPE(object);
-  PoolCore* core = self->core;
-  if (self->worker != nullptr && core->generation == fork_generation.load(sync::relaxed)) {
-    core->scheduler.cancel_reservation(*self->worker);
-    if (!self->hopeless && !core->state->closing && core->scheduler.queued() > 0) {
-      PyObject* error = PyErr_GetRaisedException();
-      start_worker_quietly(core);
-      PyErr_SetRaisedException(error);
-    }
-  }
+  give_back_reservation(self);
   release(self->core);
   type->tp_free(object);
   Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
@@ -275,10 +269,9 @@ void unpark_waiters(const sync::ParkWord& word, bool soon) {
   x->sleeper = &word;
 }
 
-namespace {
-
-// Whether the exception that is set says that no thread can be made, and did not come out of a signal handler.
 bool cannot_start() { return PyErr_ExceptionMatches(PyExc_RuntimeError) || PyErr_ExceptionMatches(PyExc_MemoryError); }
+
+namespace {
 
 int raise_pending(void* error) {
   PyErr_SetRaisedException(static_cast<PyObject*>(error));
@@ -307,11 +300,11 @@ int start_worker(PoolCore* core) {
   Entry* entry = as_entry(object);
   retain(core);
   entry->core = core;
-  entry->worker = worker;
+  entry->worker.store(worker, sync::relaxed);
   PyObject* name = PyUnicode_FromFormat("%U_%zu", core->name_prefix, worker->index());
   PyObject* started = name == nullptr ? nullptr : PyObject_CallFunctionObjArgs(core->start_thread, object, name, nullptr);
   Py_XDECREF(name);
-  entry->hopeless = started == nullptr && cannot_start();
+  if (started == nullptr) give_back_reservation(entry);
   PyObject* error = PyErr_GetRaisedException();
   Py_DECREF(object);
   PyErr_SetRaisedException(error);
@@ -349,6 +342,10 @@ void start_worker_quietly(PoolCore* core) {
     return;
   }
   if (!cannot_start()) {
+    // Once more, as often as handlers raise; and only then the exception, which any Python code may meet from there on.
+    PyObject* error = PyErr_GetRaisedException();
+    if (core->scheduler.queued() > 0) start_worker_quietly(core);
+    PyErr_SetRaisedException(error);
     raise_soon();
   } else if (core->scheduler.live() > 0) {
     PyErr_Clear();  // "can't start new thread": those that run will do
