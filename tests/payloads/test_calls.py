@@ -118,7 +118,7 @@ def test_a_buffer_is_not_copied() -> None:
     ("view", "why"),
     [
         (memoryview(b"abcdef")[::2], "not C-contiguous"),
-        (memoryview((b"ab")).cast("B", (1, 2))[0:0], "holds nothing"),
+        (memoryview(b"ab").cast("B", (1, 2))[0:0], "holds nothing"),
     ],
 )
 def test_a_memoryview_that_cannot_be_made_anew(view: memoryview, why: str) -> None:
@@ -157,7 +157,9 @@ def map_over(functions: list[Any], value: Any) -> list[Any]:
 
 
 def test_functions_and_classes_with_a_name_go_by_name() -> None:
-    data, _ = pack_call(1, None, (tasks.give, tasks.Config, len, dict, type(None), type(...), list[int], NotImplemented))
+    data, _ = pack_call(
+        1, None, (tasks.give, tasks.Config, len, dict, type(None), type(...), list[int], NotImplemented)
+    )
     assert b"cloudpickle" not in data
     assert len(data) < 300
 

@@ -17,11 +17,14 @@ Pinned by tests/payloads/test_culprits.py.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import re
+import sys
 from ast import literal_eval
 from collections import deque
 from copyreg import dispatch_table
 from functools import partial
 from io import IOBase
+from itertools import islice, repeat
+from operator import indexOf, is_
 from time import perf_counter
 from types import (
     AsyncGeneratorType,
@@ -50,7 +53,7 @@ __all__ = ["payload_error", "short"]
 BUDGET = 0.05
 """Seconds to look for a path."""
 
-FIRST_FEW = (32, 2048, 1 << 62)
+FIRST_FEW = (32, 2048, sys.maxsize)
 """Into how many items of a container each pass looks."""
 
 TOO_DEEP = 100
@@ -210,22 +213,41 @@ def _search(
     steps = 0
     while nodes:
         holder = nodes.popleft()
-        for count, (child, before, after) in enumerate(_children(holder.value, run_code=run_code)):
+        children = _children(holder.value, run_code=run_code)
+        for child, before, after in islice(children, few):
             if child is culprit:
                 return _Node(child, holder, before, after), True
             steps += 1
             if not steps & 255 and perf_counter() > end:
                 return alike, False
-            if count >= few:
-                complete = False  # and goes on, comparing only
-                continue
             if id(child) in seen or type(child) in LEAVES:
                 continue
             node = seen[id(child)] = _Node(child, holder, before, after)
             if run_code and alike is None and type(child) is type(culprit):
                 alike = node
             nodes.append(node)
+        if next(children, None) is not None:
+            complete = False
+            if few != FIRST_FEW[0] and (direct := _directly_in(holder, culprit, end)) is not None:
+                return direct, True
     return alike, complete
+
+
+def _directly_in(holder: _Node, culprit: object, end: float) -> _Node | None:
+    """Looks through all items of a long list or tuple, at the speed of C."""
+    value = holder.value
+    if not isinstance(value, list | tuple):
+        return None
+    items = iter(_plainly_iterated(value))
+    for begin in range(0, len(value), 65_536):
+        if perf_counter() > end:
+            return None
+        try:
+            index = begin + indexOf(map(is_, islice(items, 65_536), repeat(culprit)), True)
+        except ValueError:  # not in this part
+            continue
+        return _Node(culprit, holder, "", f"[{index}]")
+    return None
 
 
 def _too_deep(roots: "Mapping[str, object]", end: float) -> str | None:
@@ -238,10 +260,10 @@ def _too_deep(roots: "Mapping[str, object]", end: float) -> str | None:
             holder = nodes.pop()
             if holder.depth > TOO_DEEP:
                 return name
-            for count, (child, before, after) in enumerate(_children(holder.value, run_code=False)):
+            for child, before, after in islice(_children(holder.value, run_code=False), FIRST_FEW[0]):
                 steps += 1
-                if count >= FIRST_FEW[0] or (not steps & 255 and perf_counter() > end):
-                    break
+                if not steps & 255 and perf_counter() > end:
+                    return None
                 if type(child) not in LEAVES and id(child) not in seen:
                     seen.add(id(child))
                     nodes.append(_Node(child, holder, before, after))
@@ -330,8 +352,7 @@ def _of_attributes(value: object) -> "Iterator[Edge]":
         attributes = None
     if isinstance(attributes, dict):
         for name, item in dict[object, object].items(attributes):
-            # An attribute of the class may hide it: a property of the same name.
-            plain = isinstance(name, str) and name.isidentifier() and not _on_class(kind, name)
+            plain = isinstance(name, str) and name.isidentifier() and not _is_hidden(kind, name)
             yield item, "", f".{name}" if plain else f".__dict__[{name!r}]"
     for base in kind.__mro__:
         for name, slot in base.__dict__.items():
@@ -342,8 +363,15 @@ def _of_attributes(value: object) -> "Iterator[Edge]":
                     continue
 
 
-def _on_class(kind: type, name: str) -> bool:
-    return any(name in base.__dict__ for base in kind.__mro__) or "__getattribute__" in kind.__dict__
+def _is_hidden(kind: type, name: str) -> bool:
+    """Whether the class has something of this name that comes before the attribute of an object."""
+    if kind.__getattribute__ not in {object.__getattribute__, BaseException.__getattribute__}:
+        return True
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            descriptor = type(base.__dict__[name])
+            return hasattr(descriptor, "__set__") or hasattr(descriptor, "__delete__")
+    return False
 
 
 def _of_state(value: object) -> "Iterator[Edge]":

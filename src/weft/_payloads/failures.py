@@ -82,7 +82,7 @@ class _Record(NamedTuple):
 def dump_failure(exception: BaseException) -> bytes:
     """An exception with all that it is linked to."""
     exceptions, numbers = _graph(exception)
-    whole = _traceback_of(exception, chain=True, longest=WHOLE_TEXT)
+    whole = _whole_traceback_of(exception)
     alone = len(exceptions) == 1
     left = PICKLED
     records: list[Any] = []
@@ -105,7 +105,7 @@ def dump_failure(exception: BaseException) -> bytes:
                     suppress=each.__suppress_context__,
                     members=tuple(number for number in members if number is not None),
                     left_out=members.count(None),
-                    text=_bounded(whole, OWN_TEXT) if alone else _traceback_of(each, chain=False, longest=OWN_TEXT),
+                    text=_bounded(whole, OWN_TEXT) if alone else _own_traceback_of(each),
                 )
             )
         )
@@ -143,7 +143,10 @@ def _pickled(exception: BaseException) -> tuple[bytes | None, str]:
     try:
         reduce = _of_builtin_base(type(exception), "__reduce__")
         reduced: Any = reduce(exception)
-        state: dict[str, Any] = {**(reduced[2] if len(reduced) > 2 and reduced[2] else {}), **(_own_state(exception) or {})}
+        state: dict[str, Any] = {
+            **(reduced[2] if len(reduced) > 2 and reduced[2] else {}),
+            **(_own_state(exception) or {}),
+        }
     except (KeyboardInterrupt, MemoryError, Interrupted):
         raise
     except BaseException as error:
@@ -219,15 +222,21 @@ def _str(exception: BaseException) -> str:
         return f"<{type(exception).__name__} whose str raises {type(error).__name__}>"
 
 
-def _traceback_of(exception: BaseException, *, chain: bool, longest: int) -> str:
+def _whole_traceback_of(exception: BaseException) -> str:
+    """What would be printed of an exception, its chain and its members here."""
     try:
-        return _bounded("".join(traceback.format_exception(exception, chain=chain)), longest)
+        return _bounded("".join(traceback.format_exception(exception)), WHOLE_TEXT)
     except (KeyboardInterrupt, MemoryError, Interrupted):
         raise
-    except BaseException:  # a `__notes__`, `__cause__` or `__traceback__` of the class's own
-        frames = "".join(traceback.format_tb(_true(exception, BaseException, "__traceback__")))
-        text = f"Traceback (most recent call last):\n{frames}{_type_name(exception)}: {_str(exception)}\n"
-        return _bounded(text, longest)
+    except BaseException:  # a `__notes__` or `__cause__` of the class's own
+        return _own_traceback_of(exception)
+
+
+def _own_traceback_of(exception: BaseException) -> str:
+    """The same of one exception alone. Not by `traceback`, which goes through all of the chain for each."""
+    frames = "".join(traceback.format_tb(_true(exception, BaseException, "__traceback__")))
+    header = "Traceback (most recent call last):\n" if frames else ""
+    return _bounded(f"{header}{frames}{_type_name(exception)}: {_str(exception)}\n", OWN_TEXT)
 
 
 def _bounded(text: str, longest: int) -> str:
