@@ -5,6 +5,7 @@ import functools
 import threading
 import time
 import types
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -44,33 +45,35 @@ class Keyed:
         self.held = held
 
 
-def around(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """What can hold something, with plain things beside it."""
-    beside = st.lists(PLAIN, max_size=3)
-    return (
-        st.tuples(beside, inner, beside).map(lambda parts: [*parts[0], parts[1], *parts[2]])
-        | st.tuples(beside, inner, beside).map(lambda parts: (*parts[0], parts[1], *parts[2]))
-        | st.tuples(st.dictionaries(PLAIN, PLAIN, max_size=3), PLAIN, inner).map(lambda p: {**p[0], p[1]: p[2]})
-        | inner.map(lambda held: {Keyed(held): 1, "other": 2})
-        | inner.map(lambda held: {Keyed(held)})
-        | inner.map(lambda held: frozenset([1, Keyed(held)]))
-        | st.builds(tasks.Config, inner)
-        | st.builds(tasks.Config, PLAIN, inner)
-        | st.builds(tasks.Slotted, inner)
-        | st.builds(lambda held: types.SimpleNamespace(**{"a b": held, "c": 1}), inner)
-        | st.builds(lambda held: collections.deque([1, held]), inner)
-        | st.builds(lambda held: collections.OrderedDict(x=held), inner)
-        | st.builds(lambda held: functools.partial(tasks.give, 1, key=held), inner)
-        | st.builds(lambda held: Keyed(held).__init__, inner)
-        | st.builds(lambda held: ValueError("x", held), inner)
-    )
+HOLDERS: dict[str, Callable[[Any, list[Any]], Any]] = {
+    "list": lambda held, beside: [*beside, held, *beside],
+    "tuple": lambda held, beside: (*beside, held, *beside),
+    "dict": lambda held, beside: {**dict.fromkeys(beside), "held": held},
+    "key": lambda held, beside: {Keyed(held): 1, **dict.fromkeys(beside)},
+    "value of an odd key": lambda held, beside: {Keyed(1): beside, Keyed(2): held},
+    "set": lambda held, beside: {Keyed(held), *beside},
+    "frozenset": lambda held, beside: frozenset([*beside, Keyed(held)]),
+    "attribute": lambda held, beside: tasks.Config(held, beside),
+    "other attribute": lambda held, beside: tasks.Config(beside, held),
+    "slot": lambda held, beside: tasks.Slotted(held),
+    "odd attribute": lambda held, beside: types.SimpleNamespace(**{"a b": held, "c": beside}),
+    "deque": lambda held, beside: collections.deque([*beside, held]),
+    "ordered": lambda held, beside: collections.OrderedDict(x=beside, y=held),
+    "partial": lambda held, beside: functools.partial(tasks.give, *beside, key=held),
+    "method": lambda held, beside: Keyed(held).__init__,
+    "exception": lambda held, beside: ValueError(*beside, held),
+}
 
 
-@given(st.data())
-def test_the_path_evaluated_leads_to_the_culprit(data: st.DataObject) -> None:
-    lock = threading.Lock()
-    planted = data.draw(st.recursive(st.just(lock), around, max_leaves=8), label="planted")
-    args = (*data.draw(st.lists(PLAIN, max_size=2)), [{"ok": tasks.Config(1)}], planted)
+@given(
+    st.lists(st.tuples(st.sampled_from(sorted(HOLDERS)), st.lists(PLAIN, max_size=3)), max_size=7),
+    st.lists(PLAIN, max_size=2),
+)
+def test_the_path_evaluated_leads_to_the_culprit(holders: list[tuple[str, list[Any]]], before: list[Any]) -> None:
+    lock = planted = threading.Lock()
+    for holder, beside in holders:
+        planted = HOLDERS[holder](planted, beside)
+    args = (*before, [{"ok": tasks.Config(1)}], planted)
     error = refused(*args)
     assert evaluated(error, *args) is lock
     error = refused(1, key=planted)

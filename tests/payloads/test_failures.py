@@ -77,6 +77,8 @@ def test_the_remote_traceback_is_printed_and_there_as_text(worker: Worker) -> No
     error = failure(worker, tasks.make_and_raise, ValueError, "spam")
     assert type(error.__cause__) is RemoteTraceback
     text = remote_traceback(error)
+    assert text is not None
+    assert error.__cause__ is not None
     assert text == error.__cause__.tb
     assert "in make_and_raise" in text
     assert "raise kind(*args, **kwargs)" in text

@@ -2,7 +2,8 @@
 
 import functools
 import gc
-import importlib
+import importlib.util
+import inspect
 import math
 import operator
 import sys
@@ -209,17 +210,18 @@ def test_a_class_of_a_function_goes_by_value() -> None:
 
 @needs_cloudpickle
 def test_a_function_that_refers_to_itself_is_freed() -> None:
-    def factorial(number: int) -> int:
-        return number * factorial(number - 1) if number else 1
-
     table = FunctionTable()
-    number = table.number(factorial)
-    assert number is not None
+
+    def number_and_reference() -> tuple[Any, Any]:
+        def factorial(number: int) -> int:
+            return number * factorial(number - 1) if number else 1
+
+        return table.number(factorial), weakref.ref(factorial)
+
+    number, function = number_and_reference()
     assert load_function(table.definition(number))(5) == 120
-    gone = weakref.ref(factorial)
-    del factorial
     gc.collect()
-    assert gone() is None
+    assert function() is None
 
 
 @needs_cloudpickle
@@ -266,10 +268,8 @@ def test_definitions_stay_while_their_function_lives_and_the_idle_are_bounded() 
     assert [table.number(function) for function in alive] == numbers
     for number, function in zip(numbers, alive, strict=True):
         assert number is not None
-        assert (
-            load_function(table.definition(number)).__closure__[0].cell_contents
-            == function.__closure__[0].cell_contents
-        )  # type: ignore[attr-defined]
+        again: Any = load_function(table.definition(number))
+        assert inspect.getclosurevars(again) == inspect.getclosurevars(function)
     assert last is not None
     assert table.definition(last)
     assert len(table._by_number) == len(table._by_payload) <= 20 + 10 + 2

@@ -100,6 +100,6 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _, errors = self.process.communicate(timeout=20)
-        assert self.process.returncode == 0, errors.decode()
-        assert b"Fatal" not in errors, errors.decode()
+        errors = self.process.communicate(timeout=20)[1].decode()
+        assert self.process.returncode == 0, errors
+        assert "Fatal" not in errors, errors

@@ -66,10 +66,10 @@ def _variable(module_name: str, name: str) -> "ContextVar[Any] | None":
         return None
     if module_name not in sys.modules:
         __import__(module_name)
-    variable = getattr(sys.modules[module_name], name)
+    variable: Any = getattr(sys.modules[module_name], name)
     from contextvars import ContextVar
 
-    return variable if isinstance(variable, ContextVar) else None
+    return variable if issubclass(type(variable), ContextVar) else None
 
 
 def _home_of(variable: "ContextVar[Any]") -> tuple[str, str] | None:

@@ -306,7 +306,8 @@ def _children(value: object, *, run_code: bool) -> "Iterator[Edge]":
 
 def _plainly_iterated(value: "Any") -> "Iterable[Any]":
     """Iterates a container as its builtin base does; a subclass may have other ideas."""
-    for base in (list, tuple, deque, set, frozenset):
+    bases: tuple[Any, ...] = (list, tuple, deque, set, frozenset)
+    for base in bases:
         if isinstance(value, base):
             return base.__iter__(value)
     return ()
@@ -406,7 +407,7 @@ NOTE = re.compile(r"when serializing (\S+) (item|object|state)(?: (.*))?", re.DO
 
 def _follow_notes(starts: list[_Node], error: BaseException, culprit: object) -> _Node | None:
     """As far as the notes lead that pickle puts on an error on its way out (3.14): the outermost is the last."""
-    notes = list(getattr(error, "__notes__", ()))
+    notes: list[Any] = list(getattr(error, "__notes__", ()))
     if not notes:
         return None
     notes.reverse()

@@ -143,10 +143,8 @@ def _pickled(exception: BaseException) -> tuple[bytes | None, str]:
     try:
         reduce = _of_builtin_base(type(exception), "__reduce__")
         reduced: Any = reduce(exception)
-        state: dict[str, Any] = {
-            **(reduced[2] if len(reduced) > 2 and reduced[2] else {}),
-            **(_own_state(exception) or {}),
-        }
+        state: dict[str, Any] = dict((reduced[2] if len(reduced) > 2 else None) or {})
+        state |= _own_state(exception) or {}
     except (KeyboardInterrupt, MemoryError, Interrupted):
         raise
     except BaseException as error:
@@ -250,7 +248,7 @@ def _bounded(text: str, longest: int) -> str:
 # ---- on both sides ---------------------------------------------------------------------------------
 
 
-def _rebuilt(pickled: bytes, members: list[BaseException] | None) -> BaseException:
+def _rebuilt(pickled: bytes, members: list[BaseException] | None) -> Any:
     way, *shape = load(pickled)
     if way == ORDINARY:
         return shape[0]

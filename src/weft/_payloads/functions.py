@@ -24,7 +24,7 @@ Pinned by tests/payloads/test_functions.py.
 from collections import OrderedDict, deque
 from threading import Lock
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Final
+from typing import Final, cast
 from weakref import ref
 
 from weft._payloads.culprits import payload_error
@@ -247,8 +247,7 @@ def _is_settled(value: object) -> bool:
     if kind in PLAIN or kind is CodeType or kind is ModuleType or kind is BuiltinFunctionType:
         return True
     if kind is tuple:
-        assert isinstance(value, tuple)
-        return all(map(_is_settled, value))
+        return all(map(_is_settled, cast("tuple[object, ...]", value)))
     return (kind is FunctionType or kind is type) and reference_to(value) is not None
 
 

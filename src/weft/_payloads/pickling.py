@@ -37,7 +37,7 @@ class PayloadPickler(Pickler):
 
     def reducer_override(self, obj: "Any", /) -> "Any":
         self.last = obj
-        kind: type = type(obj)
+        kind: type[object] = type(obj)
         if kind is FunctionType or issubclass(kind, type):
             return self.reduce_named(obj)
         if kind is memoryview:
@@ -69,9 +69,10 @@ def reduce_memoryview(view: memoryview) -> "tuple[Any, ...]":
     return restore_memoryview, (PickleBuffer(view), view.format, shape)
 
 
-def restore_memoryview(buffer: "Any", format: "Any", shape: tuple[int, ...] | None) -> memoryview:  # noqa: A002 - the buffer protocol's word
+def restore_memoryview(buffer: "Any", code: "Any", shape: "tuple[int, ...] | None") -> "Any":
     plain = memoryview(buffer).cast("B")
-    return plain.cast(format) if shape is None else plain.cast(format, shape)
+    view: Any = plain.cast(code) if shape is None else plain.cast(code, shape)
+    return view
 
 
 def dump(thing: object, buffers: list[PickleBuffer] | None) -> tuple[bytes | None, object, BaseException | None]:

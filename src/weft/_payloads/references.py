@@ -80,14 +80,14 @@ def dump_by_value(
     from io import BytesIO
 
     try:
-        import cloudpickle
+        cloudpickle: Any = __import__("cloudpickle")
     except ImportError:
         raise _cloudpickle_is_missing(thing) from None
 
     class Pickler(cloudpickle.Pickler):
         def reducer_override(self, obj: "Any") -> "Any":
             seen(obj)
-            return super().reducer_override(obj)
+            return super().reducer_override(obj)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
     file = BytesIO()
     Pickler(file, 5, buffer_callback=buffer_callback).dump(thing)
