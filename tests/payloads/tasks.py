@@ -153,6 +153,18 @@ def make_and_raise(kind: Any, *args: Any, **kwargs: Any) -> None:
     raise kind(*args, **kwargs)
 
 
+def raise_it(error: BaseException, code: int) -> None:
+    try:
+        raise error
+    finally:
+        raise WithOtherArguments(code, reason="three")
+
+
+def write_into(view: memoryview) -> int:
+    view[0] = ord("A")
+    return len(view)
+
+
 def chain() -> None:
     try:
         try:

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import sys
 import threading
 import time
 import types
@@ -151,13 +152,25 @@ def test_a_closure_names_what_it_captured() -> None:
 
 
 def test_without_cloudpickle_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "cloudpickle", None)
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
     function = lambda: 1  # noqa: E731
     error = refused([function])
     assert error.path == "args[0][0]"
     assert isinstance(error.__cause__, MissingDependency)
     assert 'pip install "weft[closures]"' in str(error)
     assert "not at the top level" in str(error)
+
+
+def test_an_object_of_a_class_that_cannot_cross_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+
+    class Local:
+        pass
+
+    value = [0, tasks.Config(Local())]
+    error = refused(value)
+    assert error.path == "args[0][1].config"
+    assert "Local is not at the top level" in str(error)
 
 
 @pytest.mark.parametrize(

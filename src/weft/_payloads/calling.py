@@ -12,6 +12,7 @@ from pickle import PickleBuffer
 
 from weft._payloads.culprits import payload_error, short
 from weft._payloads.failures import load_failure
+from weft._payloads.main_module import is_interruption
 from weft._payloads.pickling import dump, load
 
 __all__ = ["pack_call", "unpack_failure", "unpack_result"]
@@ -60,13 +61,11 @@ def unpack_result(data: bytes | memoryview, buffers: Sequence[object] = ()) -> o
         return loads(data)
     try:
         return load(data, buffers)
-    except (KeyboardInterrupt, MemoryError):
-        raise
     except BaseException as error:
-        from weft.errors import Interrupted, PayloadError
-
-        if isinstance(error, Interrupted):
+        if is_interruption(error):
             raise
+        from weft.errors import PayloadError
+
         raise PayloadError(
             f"the result of a task cannot be rebuilt here: {type(error).__name__}: {short(error)}; "
             "return what this side can import and make"

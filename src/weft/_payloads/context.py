@@ -14,7 +14,7 @@ import sys
 from marshal import dumps as dump_plain
 from marshal import loads as load_plain
 
-from weft._payloads.main_module import ALIAS, main_is_pending
+from weft._payloads.main_module import ALIAS, is_interruption, main_is_pending
 from weft._payloads.pickling import dump, load
 
 TYPE_CHECKING = False
@@ -35,14 +35,9 @@ def pack_context(context: "Context") -> bytes | None:
         home = _home_of(variable)
         if home is None:
             continue
-        try:
-            data, _, error = dump(value, None)
-        except MemoryError:
-            continue
+        data, _, _ = dump(value, None)
         if data is not None:
             packed.append((*home, data))
-        elif error is not None and _is_interruption(error):
-            raise error
     return dump_plain(packed) if packed else None
 
 
@@ -53,10 +48,8 @@ def apply_context(data: bytes) -> None:
             variable = _variable(module_name, name)
             if variable is not None:
                 variable.set(load(pickled))
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
-            if _is_interruption(error):
+            if is_interruption(error):
                 raise
 
 
@@ -103,9 +96,3 @@ def _search(variable: "ContextVar[Any]") -> tuple[str, str] | None:
 
 def _as_workers_say(module_name: str) -> str:
     return "__main__" if module_name == ALIAS else module_name
-
-
-def _is_interruption(error: BaseException) -> bool:
-    """Whether it is weft's own request to stop; known without loading what would be slow to load here."""
-    errors = sys.modules.get("weft.errors")
-    return errors is not None and isinstance(error, errors.Interrupted)

@@ -36,6 +36,7 @@ from types import (
     ModuleType,
 )
 
+from weft._payloads.main_module import is_interruption
 from weft._payloads.references import reference_to
 
 TYPE_CHECKING = False
@@ -110,13 +111,9 @@ def payload_error(
         roots: Where to look for it, by the expression that stands for each.
         task: The name of the task, for the message.
 
-    Raises:
-        Interrupted: That is what interrupted it, and no object's fault.
     """
-    from weft.errors import Interrupted, MissingDependency, PayloadError
+    from weft.errors import MissingDependency, PayloadError
 
-    if isinstance(error, Interrupted):
-        raise error
     who = "" if task is None else f" of task {task!r}"
     end = perf_counter() + BUDGET
     try:
@@ -124,9 +121,9 @@ def payload_error(
             message = f"{deep}{who} cannot be pickled: it is nested more than {TOO_DEEP} levels deep; flatten it"
             return PayloadError(message, path=deep, task=task)
         node = _find(roots, culprit, error, end)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # a container of the caller's that lies, or changes meanwhile: no path, but still the error
+    except BaseException as other:  # a container of the caller's that lies, or changes: no path, but still the error
+        if is_interruption(other):
+            raise
         node = None
     path = None if node is None else node.path()
     where = path or f"something in {', '.join(roots) or 'it'}"
@@ -141,9 +138,9 @@ def short(thing: object) -> str:
     """A bounded `str` of anything, also of what has none."""
     try:
         text = str(thing)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # a SystemExit too
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         return f"<{type(thing).__name__} whose str raises {type(error).__name__}>"
     return _middle_out(text)
 
@@ -179,10 +176,10 @@ def _find(roots: "Mapping[str, object]", culprit: object, error: BaseException, 
         return None
     starts = [_Node(value, None, "", name) for name, value in roots.items()]
     for start in starts:
-        if start.value is culprit:
+        if _is_it(start.value, culprit):
             return start
     led = _follow_notes(starts, error, culprit)
-    if led is not None and led.value is culprit:
+    if led is not None and _is_it(led.value, culprit):
         return led
     for nodes in ([led] if led is not None else [], starts):
         for few in FIRST_FEW:
@@ -198,8 +195,13 @@ def _find(roots: "Mapping[str, object]", culprit: object, error: BaseException, 
     return led
 
 
+def _is_it(value: object, culprit: "Any") -> bool:
+    """Whether it is the culprit, or an object of that class: where a class cannot cross, nobody has mentioned it."""
+    return value is culprit or type(value) is culprit
+
+
 def _search(
-    starts: "Iterable[_Node]", culprit: object, few: int, end: float, *, run_code: bool
+    starts: "Iterable[_Node]", culprit: "Any", few: int, end: float, *, run_code: bool
 ) -> tuple[_Node | None, bool]:
     """Looks for an object, breadth first.
 
@@ -215,7 +217,7 @@ def _search(
         holder = nodes.popleft()
         children = _children(holder.value, run_code=run_code)
         for child, before, after in islice(children, few):
-            if child is culprit:
+            if child is culprit or type(child) is culprit:
                 return _Node(child, holder, before, after), True
             steps += 1
             if not steps & 255 and perf_counter() > end:
@@ -392,9 +394,9 @@ def _of_state(value: object) -> "Iterator[Edge]":
             return
         else:
             made, before, after = value.__reduce_ex__(5), "", ".__reduce_ex__(5)"
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # it did not when it was pickled, so it is not the culprit: leave it
+    except BaseException as error:  # it did not when it was pickled, so it is not the culprit: leave it
+        if is_interruption(error):
+            raise
         return
     if not isinstance(made, str):
         yield made, before, after
@@ -424,7 +426,7 @@ def _follow_notes(starts: list[_Node], error: BaseException, culprit: object) ->
             return None
         node = starts[index]
     for note in notes:
-        if node.value is culprit:
+        if _is_it(node.value, culprit):
             break
         match = NOTE.fullmatch(note) if isinstance(note, str) else None
         child = None if match is None else _follow(node, match[2], match[3])

@@ -27,9 +27,9 @@ import traceback
 from types import BuiltinFunctionType, WrapperDescriptorType
 from typing import Any, NamedTuple
 
-from weft._payloads.main_module import ALIAS
+from weft._payloads.main_module import ALIAS, is_interruption
 from weft._payloads.pickling import dump, load
-from weft.errors import Interrupted, RemoteError
+from weft.errors import RemoteError
 
 __all__ = ["RemoteTraceback", "dump_failure", "load_failure", "remote_traceback"]
 
@@ -145,9 +145,9 @@ def _pickled(exception: BaseException) -> tuple[bytes | None, str]:
         reduced: Any = reduce(exception)
         state: dict[str, Any] = dict((reduced[2] if len(reduced) > 2 else None) or {})
         state |= _own_state(exception) or {}
-    except (KeyboardInterrupt, MemoryError, Interrupted):
-        raise
     except BaseException as error:
+        if is_interruption(error):
+            raise
         return None, f"{type(error).__name__}: {_str(error)}"
     args = _true(exception, BaseException, "args")
     pickled, _ = _checked((REMADE, type(exception), reduced[1], state, args), exception)
@@ -168,9 +168,9 @@ def _checked(
             return None, f"it is rebuilt as {_type_name(again)}"
         if members is None and not _alike(again.args, exception.args):
             return None, "its constructor makes other args of its args"
-    except (KeyboardInterrupt, MemoryError, Interrupted):
-        raise
     except BaseException as error:
+        if is_interruption(error):
+            raise
         return None, f"{type(error).__name__}: {_str(error)}"
     return pickled, ""
 
@@ -214,9 +214,9 @@ def _str(exception: BaseException) -> str:
     try:
         text = str(exception)
         return str.__str__(text)  # of a subclass of str, which marshal refuses, the text
-    except (KeyboardInterrupt, MemoryError, Interrupted):
-        raise
     except BaseException as error:
+        if is_interruption(error):
+            raise
         return f"<{type(exception).__name__} whose str raises {type(error).__name__}>"
 
 
@@ -224,9 +224,9 @@ def _whole_traceback_of(exception: BaseException) -> str:
     """What would be printed of an exception, its chain and its members here."""
     try:
         return _bounded("".join(traceback.format_exception(exception)), WHOLE_TEXT)
-    except (KeyboardInterrupt, MemoryError, Interrupted):
-        raise
-    except BaseException:  # a `__notes__` or `__cause__` of the class's own
+    except BaseException as error:  # a `__notes__` or `__cause__` of the class's own
+        if is_interruption(error):
+            raise
         return _own_traceback_of(exception)
 
 
@@ -316,9 +316,9 @@ def _stand_in_unless_rebuilt(record: _Record, members: list[BaseException]) -> B
             if isinstance(exception, BaseException):
                 return exception
             why = f"it is rebuilt as {type(exception).__name__}"
-        except (KeyboardInterrupt, MemoryError, Interrupted):
-            raise
         except BaseException as error:
+            if is_interruption(error):
+                raise
             why = f"{type(error).__name__}: {_str(error)}"
     why = f"this stands for {record.type_name}, which could not be rebuilt here: {why}"
     if members:

@@ -28,6 +28,7 @@ from typing import Final, cast
 from weakref import ref
 
 from weft._payloads.culprits import payload_error
+from weft._payloads.main_module import is_interruption
 from weft._payloads.references import dump_by_value, reference_to
 
 __all__ = ["FunctionTable"]
@@ -210,9 +211,9 @@ def _pickled(fn: FunctionType | type) -> bytes:
 
     try:
         return dump_by_value(fn, see)
-    except (KeyboardInterrupt, MemoryError, MissingDependency):
-        raise
     except BaseException as error:
+        if is_interruption(error) or isinstance(error, MissingDependency):
+            raise
         raise payload_error(error, last, {"fn": fn}, task=fn.__qualname__) from error
 
 

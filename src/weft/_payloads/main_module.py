@@ -28,13 +28,22 @@ if TYPE_CHECKING:
         path: list[str]
 
 
-__all__ = ["ensure_main", "main_info", "main_is_pending", "prepare_main", "preparing_main"]
+__all__ = [
+    "ensure_main",
+    "is_interruption",
+    "main_can_be_found",
+    "main_info",
+    "main_is_pending",
+    "prepare_main",
+    "preparing_main",
+]
 
 ALIAS = "__mp_main__"
 
 _prepared: "MainInfo | None" = None
 _pending = False
 _running = False
+_scripts: dict[str, str] = {}  # by what `__file__` says: the absolute path, or "" where there is no such file
 _failure: BaseException | None = None
 
 
@@ -71,10 +80,13 @@ def _whereabouts(main: "ModuleType | None") -> tuple[str, str]:
     # The launcher of IPython is a script without a guard.
     if not isinstance(file, str) or file.endswith(("/ipython", "\\ipython.exe")):
         return "", ""
-    import os
+    path = _scripts.get(file)
+    if path is None:
+        import os
 
-    path = os.path.abspath(file)
-    return ("path", path) if os.path.isfile(path) else ("", "")
+        path = os.path.abspath(file)
+        path = _scripts[file] = path if os.path.isfile(path) else ""
+    return ("path", path) if path else ("", "")
 
 
 def prepare_main(info: "MainInfo") -> None:
@@ -83,7 +95,7 @@ def prepare_main(info: "MainInfo") -> None:
     _prepared = info
     _pending = bool(info["kind"])
     sys.path[:] = info["path"]
-    sys.argv[:] = info["argv"]
+    sys.argv = list(info["argv"])
 
 
 def main_is_pending() -> bool:
@@ -114,16 +126,23 @@ def ensure_main() -> None:
     _running = True
     try:
         _run(_prepared["kind"], _prepared["where"])
-    except KeyboardInterrupt:
-        _put_back(before)
-        raise
     except BaseException as error:
         _put_back(before)
+        if is_interruption(error):
+            raise
         _failure = error
         raise _cannot_run() from error
     finally:
         _running = False
     _pending = False
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Whether it asks to stop, or is want of memory: no fault of what was being done, and not to be hidden."""
+    errors = sys.modules.get("weft.errors")  # without it there is no `Interrupted` yet; it is slow to load
+    return isinstance(error, KeyboardInterrupt | MemoryError) or (
+        errors is not None and isinstance(error, errors.Interrupted)
+    )
 
 
 def _cannot_run() -> RuntimeError:

@@ -17,7 +17,7 @@ from _io import BytesIO
 from _pickle import PickleBuffer, Pickler, PicklingError, Unpickler, loads
 from copyreg import dispatch_table
 
-from weft._payloads.main_module import ensure_main, main_is_pending
+from weft._payloads.main_module import ensure_main, is_interruption, main_is_pending
 from weft._payloads.references import FunctionType, dump_by_value, load_by_value, reference_to
 
 TYPE_CHECKING = False
@@ -35,9 +35,9 @@ class PayloadPickler(Pickler):
     def see(self, thing: object) -> None:
         self.last = thing
 
-    def reducer_override(self, obj: "Any", /) -> "Any":
+    def reducer_override(self, obj: object, /) -> "Any":
         self.last = obj
-        kind: type[object] = type(obj)
+        kind = type(obj)
         if kind is FunctionType or issubclass(kind, type):
             return self.reduce_named(obj)
         if kind is memoryview:
@@ -54,14 +54,14 @@ class PayloadPickler(Pickler):
         return load_by_value, (data, *buffers)
 
 
-def reduce_memoryview(view: memoryview) -> "tuple[Any, ...]":
+def reduce_memoryview(view: "Any") -> "tuple[Any, ...]":
     if not view.c_contiguous:
         raise PicklingError("this memoryview is not C-contiguous; pass a copy of what it shows")
     one_row_of_none = view.ndim == 1 and view.nbytes == 0
     if view.nbytes == 0 and not one_row_of_none:
         raise PicklingError(f"a memoryview of shape {view.shape} holds nothing, and cannot be made anew")
     try:
-        view.cast("B").cast(view.format)  # pyright: ignore[reportCallIssue, reportArgumentType] - of any format
+        view.cast("B").cast(view.format)
     except (TypeError, ValueError) as error:
         message = f"a memoryview of format {view.format!r} cannot be made anew; pass the object that it is a view of"
         raise PicklingError(message) from error
@@ -70,9 +70,8 @@ def reduce_memoryview(view: memoryview) -> "tuple[Any, ...]":
 
 
 def restore_memoryview(buffer: "Any", code: "Any", shape: "tuple[int, ...] | None") -> "Any":
-    plain = memoryview(buffer).cast("B")
-    view: Any = plain.cast(code) if shape is None else plain.cast(code, shape)
-    return view
+    cast: Any = memoryview(buffer).cast("B").cast
+    return cast(code) if shape is None else cast(code, shape)
 
 
 def dump(thing: object, buffers: list[PickleBuffer] | None) -> tuple[bytes | None, object, BaseException | None]:
@@ -83,16 +82,16 @@ def dump(thing: object, buffers: list[PickleBuffer] | None) -> tuple[bytes | Non
         buffers: Takes the buffers that go out of band; None keeps all in band.
 
     Returns:
-        The bytes, or None and the object and the error at which it failed. KeyboardInterrupt and MemoryError, which
-        are no object's fault, are raised.
+        The bytes, or None and the object and the error at which it failed. An interruption, which is no
+        object's fault, is raised.
     """
     file = BytesIO()
     pickler = PayloadPickler(file, 5, buffer_callback=None if buffers is None else buffers.append)
     try:
         pickler.dump(thing)
-    except (KeyboardInterrupt, MemoryError):
-        raise
     except BaseException as error:
+        if is_interruption(error):
+            raise
         return None, pickler.last, error
     return file.getvalue(), None, None
 

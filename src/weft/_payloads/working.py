@@ -10,7 +10,7 @@ Pinned by tests/payloads/test_import_time.py, test_calls.py and test_failures.py
 
 from marshal import loads as load_plain
 
-from weft._payloads.main_module import prepare_main, preparing_main
+from weft._payloads.main_module import is_interruption, prepare_main, preparing_main
 from weft._payloads.pickling import dump, load
 from weft._payloads.references import look_up
 
@@ -46,9 +46,9 @@ def load_function(definition: bytes) -> "Callable[..., Any]":
             return load(definition)
         function: Any = look_up(definition.decode())
         return function
-    except (KeyboardInterrupt, MemoryError):
-        raise
     except BaseException as error:
+        if is_interruption(error):
+            raise
         name = "a function" if definition[0] == PICKLE else f"function {definition.decode().replace(':', '.')}"
         raise _cannot_rebuild(error, name, "see that the worker can import what it is made of") from error
 
@@ -63,18 +63,16 @@ def unpack_call(data: "bytes | memoryview", buffers: "Sequence[object]" = ()) ->
         return load_plain(data)
     try:
         return load(data, buffers)
-    except (KeyboardInterrupt, MemoryError):
-        raise
     except BaseException as error:
+        if is_interruption(error):
+            raise
         raise _cannot_rebuild(error, "an argument", "pass what the worker can import and make") from error
 
 
 def _cannot_rebuild(error: BaseException, what: str, remedy: str) -> "PayloadError":
     from weft._payloads.culprits import short
-    from weft.errors import Interrupted, PayloadError
+    from weft.errors import PayloadError
 
-    if isinstance(error, Interrupted):
-        raise error
     return PayloadError(f"{what} cannot be rebuilt in the worker: {type(error).__name__}: {short(error)}; {remedy}")
 
 
