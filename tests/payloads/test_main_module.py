@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from weft._payloads import main_module
+from weft.errors import Interrupted
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -199,3 +200,24 @@ def test_a_worker_of_a_worker_finds_what_it_has_found(monkeypatch: pytest.Monkey
     main_module.prepare_main(given)  # type: ignore[arg-type]
     assert main_module.main_info() == given
     assert main_module.main_is_pending()
+
+
+def test_a_request_to_stop_is_not_the_script_s_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "script.py"
+    file.write_text("from weft.errors import Interrupted\nraise Interrupted\n")
+    before = {name: sys.modules.get(name) for name in ("__main__", "__mp_main__")}
+    for name in ("_prepared", "_pending", "_failure"):
+        monkeypatch.setattr(main_module, name, getattr(main_module, name))
+    main_module.prepare_main({"kind": "path", "where": str(file), "argv": sys.argv, "path": sys.path})
+    with pytest.raises(Interrupted):
+        main_module.ensure_main()
+    assert {name: sys.modules.get(name) for name in before} == before
+    assert not main_module.preparing_main()
+    file.write_text("1 / 0")  # so the next task tries again
+    with pytest.raises(
+        RuntimeError, match=r"__main__ \(script\.py\) could not be run .*: it raised ZeroDivisionError; "
+    ):
+        main_module.ensure_main()
+    file.write_text("")
+    with pytest.raises(RuntimeError, match="it raised ZeroDivisionError"):
+        main_module.ensure_main()

@@ -1,9 +1,9 @@
 """Context variables: those of the caller's that another interpreter or process can have too.
 
 A variable crosses if it is an attribute of an imported module, and its value can be pickled; others are left out, and
-so are those of the standard library, which hold its own state (the decimal context, warning filters). The
-other side imports the module where it must; where that fails, or the value cannot be rebuilt there, the variable keeps
-its default. Nothing that a value does when it is pickled or rebuilt is an error of the task.
+so are those of the standard library and of weft, which hold their own state (the decimal context, warning filters).
+The other side imports the module where it must; where that fails, or the value cannot be rebuilt there, the variable
+keeps its default. Nothing that a value does when it is pickled or rebuilt is an error of the task.
 
 Any thread may call this. Where a variable lives is remembered; it is looked for again only when modules were added.
 Workers load this only when a call brings variables along.
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["apply_context", "pack_context"]
+
+MOST = 1000
+"""Variables whose place is remembered."""
 
 # By variable: module and name, or the number of modules among which it was not found.
 _homes: "dict[ContextVar[Any], tuple[str, str] | int]" = {}
@@ -73,6 +76,8 @@ def _home_of(variable: "ContextVar[Any]") -> tuple[str, str] | None:
         if home == modules:
             return None
         home = _search(variable)
+        if len(_homes) >= MOST:  # somebody makes variables as they go, which this is not to keep alive for ever
+            _homes.clear()
         _homes[variable] = home or modules
     return home
 
@@ -81,7 +86,7 @@ def _search(variable: "ContextVar[Any]") -> tuple[str, str] | None:
     modules = [
         (module_name, vars(module))
         for module_name, module in list(sys.modules.items())
-        if isinstance(module, type(sys)) and module_name.partition(".")[0] not in sys.stdlib_module_names
+        if isinstance(module, type(sys)) and not _keeps_its_own(module_name.partition(".")[0])
     ]
     # Most are called as their attribute is, which spares looking at everything.
     for module_name, names in modules:
@@ -92,6 +97,10 @@ def _search(variable: "ContextVar[Any]") -> tuple[str, str] | None:
             if value is variable:
                 return _as_workers_say(module_name), name
     return None
+
+
+def _keeps_its_own(package: str) -> bool:
+    return package == "weft" or package in sys.stdlib_module_names
 
 
 def _as_workers_say(module_name: str) -> str:

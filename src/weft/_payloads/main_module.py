@@ -59,7 +59,7 @@ def main_info() -> "MainInfo":
         return _prepared
     main = sys.modules.get("__main__")
     if main is not None:
-        sys.modules.setdefault(ALIAS, main)
+        sys.modules[ALIAS] = main
     kind, where = _whereabouts(main)
     here = os.getcwd()
     path = [here if entry == "" else entry for entry in sys.path]
@@ -119,7 +119,7 @@ def ensure_main() -> None:
     """
     global _failure, _pending, _running
     if _failure is not None:
-        raise _cannot_run() from _failure
+        raise _cannot_run(_failure) from _failure
     if not _pending or _running or _prepared is None:
         return
     before = {name: sys.modules.get(name) for name in (ALIAS, "__main__")}
@@ -131,7 +131,7 @@ def ensure_main() -> None:
         if is_interruption(error):
             raise
         _failure = error
-        raise _cannot_run() from error
+        raise _cannot_run(error) from error
     finally:
         _running = False
     _pending = False
@@ -145,11 +145,11 @@ def is_interruption(error: BaseException) -> bool:
     )
 
 
-def _cannot_run() -> RuntimeError:
-    where = "" if _prepared is None else f" ({_prepared['where']})"
+def _cannot_run(error: BaseException) -> RuntimeError:
+    name = "" if _prepared is None else _prepared["where"].replace("\\", "/").rpartition("/")[2]
     return RuntimeError(
-        f"__main__{where} could not be run again in the worker, which looks for a function or class of it there; "
-        "put what only the program itself should do under `if __name__ == '__main__':`"
+        f"__main__ ({name}) could not be run in the worker, which needs a function or class of it: it raised "
+        f"{type(error).__name__}; put what only the program itself is to do under `if __name__ == '__main__':`"
     )
 
 

@@ -17,7 +17,7 @@ from _io import BytesIO
 from _pickle import PickleBuffer, Pickler, PicklingError, Unpickler, loads
 from copyreg import dispatch_table
 
-from weft._payloads.main_module import ensure_main, is_interruption, main_is_pending
+from weft._payloads.main_module import ALIAS, ensure_main, is_interruption, main_is_pending
 from weft._payloads.references import FunctionType, dump_by_value, load_by_value, reference_to
 
 TYPE_CHECKING = False
@@ -100,7 +100,7 @@ class _MainUnpickler(Unpickler):
     """Runs the caller's ``__main__`` when a pickle first refers to it."""
 
     def find_class(self, module_name: str, global_name: str, /) -> "Any":
-        if module_name == "__main__":
+        if module_name in ("__main__", ALIAS):
             ensure_main()
         return super().find_class(module_name, global_name)
 
