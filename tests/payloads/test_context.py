@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import weft
 from tests.payloads import tasks
 from tests.payloads.worker import Worker
 from weft._payloads.context import apply_context, pack_context
@@ -87,6 +88,15 @@ def test_the_standard_library_keeps_its_own() -> None:
         assert dict(here) == {tasks.variable: "mine"}
 
     contextvars.Context().run(work)
+
+
+@pytest.mark.parametrize("module", [decimal, weft])
+def test_a_variable_of_these_is_left_out(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    own: contextvars.ContextVar[int] = contextvars.ContextVar("own")
+    monkeypatch.setattr(module, "own", own, raising=False)
+    context = contextvars.Context()
+    context.run(own.set, 1)
+    assert pack_context(context) is None
 
 
 def test_a_module_that_the_worker_has_not_is_left_out() -> None:

@@ -129,6 +129,15 @@ def test_cycles_end() -> None:
     assert error.path == "args[0][1]['config'].other"
 
 
+def test_cycles_end_though_there_is_no_culprit_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(culprits, "BUDGET", 5.0)
+    cycle: list[Any] = []
+    cycle += [{"back": cycle}, tasks.Config(cycle, (cycle,))]
+    seconds, error = seconds_to_find(TypeError("no"), threading.Lock(), **{"args[0]": cycle})
+    assert error.path is None
+    assert seconds < 4  # it ended by itself
+
+
 def test_the_callable_of_a_call_without_a_number_is_fn() -> None:
     with pytest.raises(PayloadError) as caught:
         pack_call(0, None, (functools.partial(tasks.give, threading.Lock()), 1))

@@ -79,6 +79,7 @@ def test_the_remote_traceback_is_printed_and_there_as_text(worker: Worker) -> No
     text = remote_traceback(error)
     assert text is not None
     assert error.__cause__ is not None
+    assert not error.__suppress_context__  # as it was, though setting a cause sets it
     assert text == error.__cause__.tb
     assert "in make_and_raise" in text
     assert "raise kind(*args, **kwargs)" in text

@@ -303,20 +303,73 @@ def test_a_closure_that_changes_for_ever_does_not_fill_the_memory() -> None:
 def test_a_function_at_the_address_of_one_that_is_gone_is_another() -> None:
     module = types.ModuleType("a_module_of_this_test")
     sys.modules[module.__name__] = module
+    code = (lambda: None).__code__
     try:
         table = FunctionTable()
-        numbers = set()
-        for number in range(200):
-            exec(f"def function_{number}(): return {number}", module.__dict__)
-            function = module.__dict__[f"function_{number}"]
-            at = table.number(function)
-            assert at is not None
-            assert table.definition(at).decode() == f"a_module_of_this_test:function_{number}"
-            numbers.add(at)
-            del module.__dict__[f"function_{number}"], function
-        assert len(numbers) == 200
+        addresses: set[int] = set()
+        numbers: set[Any] = set()
+        for turn in range(300):
+            name = f"function_{turn}"
+            function = types.FunctionType(code, module.__dict__, name)
+            function.__qualname__ = name
+            setattr(module, name, function)
+            addresses.add(id(function))
+            number = table.number(function)
+            assert number is not None
+            assert table.definition(number).decode() == f"a_module_of_this_test:{name}"
+            assert table.number(function) == number
+            table.number(len if turn % 2 else sum)
+            numbers.add(number)
+            delattr(module, name)
+            del function
+        assert len(numbers) == 300
+        assert len(addresses) < 300, "no address came again, so nothing was tried"
+        table.number(print)
+        assert all(table._known[id(function)].function() is function for function in (len, sum, print))
+        assert sum(definition.living for definition in table._by_number.values()) == len(table._known)
     finally:
         del sys.modules[module.__name__]
+
+
+@needs_cloudpickle
+def test_an_idle_definition_that_is_wanted_again_stays() -> None:
+    table = FunctionTable(kept=2)
+    number = table.number(adder("back again"))
+    table.number(len)  # buries the first
+    assert list(table._idle) == [number]
+    again = adder("back again")
+    assert table.number(again) == number
+    for other in range(10):
+        table.number(adder(other))
+    assert number is not None
+    assert table.definition(number)
+    assert table.number(again) == number
+    assert number not in table._idle
+
+
+def test_a_collection_under_the_lock_may_use_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = FunctionTable()
+    numbers: list[Any] = []
+
+    class Dying:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            numbers.append(table.number(tasks.give))
+
+    bury = FunctionTable._bury_lock_held
+
+    def collect_and_bury(table: FunctionTable) -> None:
+        gc.collect()
+        bury(table)
+
+    gc.collect()
+    Dying()
+    monkeypatch.setattr(FunctionTable, "_bury_lock_held", collect_and_bury)
+    together(1, lambda _: numbers.append(table.number(len)))  # in a thread, so that a deadlock fails and does not hang
+    assert len(set(numbers)) == 2
+    assert numbers == [table.number(tasks.give), table.number(len)]
 
 
 # ---- threads -----------------------------------------------------------------------------------------------
@@ -334,7 +387,7 @@ def together(threads: int, work: Callable[[int], None]) -> None:
         except BaseException as error:
             failed.append(error)
 
-    workers = [threading.Thread(target=run, args=(index,)) for index in range(threads)]
+    workers = [threading.Thread(target=run, args=(index,), daemon=True) for index in range(threads)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -14,7 +14,9 @@ Invariants:
 Any thread may call everything here, on both builds. A look-up that finds its function takes no lock: it reads one
 dict, whose entries are never changed after they are put in. The rest holds the table's lock, but never while
 cloudpickle runs the caller's code. Weak references report a function's end at any moment, also within the lock: so
-they only append to a list, which the next one to hold the lock empties.
+they only append to a list, which the next one to hold the lock empties. A collection may run the caller's ``__del__``
+there too, which may submit something: so the lock is one that its holder can take again, and each step that is done
+under it holds even if that happens before the next.
 
 There is nothing to close: a table ends when it is dropped.
 Not a `WeakKeyDictionary`: it compares keys with ``==``, and is not made for threads without the GIL.
@@ -22,7 +24,7 @@ Pinned by tests/payloads/test_functions.py.
 """
 
 from collections import OrderedDict, deque
-from threading import Lock
+from threading import RLock
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Final, cast
 from weakref import ref
@@ -93,7 +95,7 @@ class FunctionTable:
     def __init__(self, kept: int = KEPT, kept_bytes: int = KEPT_BYTES) -> None:
         self._kept = kept
         self._kept_bytes = kept_bytes
-        self._lock = Lock()
+        self._lock = RLock()
         self._known: dict[int, _Known] = {}  # by the identity of the function
         self._by_number: dict[int, _Definition] = {}
         self._by_payload: dict[bytes, _Definition] = {}
@@ -167,8 +169,7 @@ class FunctionTable:
                 definition = _Definition(self._next, payload)
                 self._next += 1
                 self._by_number[definition.number] = self._by_payload[payload] = definition
-            elif definition.living == 0:
-                del self._idle[definition.number]
+            elif self._idle.pop(definition.number, None) is not None:
                 self._idle_bytes -= len(payload)
             definition.living += 1
             replaced = self._known.get(identity)
@@ -196,7 +197,9 @@ class FunctionTable:
         while self._idle and (len(self._idle) > self._kept or self._idle_bytes > self._kept_bytes):
             _, oldest = self._idle.popitem(last=False)
             self._idle_bytes -= len(oldest.payload)
-            del self._by_number[oldest.number], self._by_payload[oldest.payload]
+            del self._by_number[oldest.number]
+            if self._by_payload.get(oldest.payload) is oldest:
+                del self._by_payload[oldest.payload]
 
 
 def _pickled(fn: FunctionType | type) -> bytes:

@@ -50,7 +50,6 @@ class PayloadPickler(Pickler):
             return NotImplemented
         buffers: list[PickleBuffer] = []
         data = dump_by_value(thing, self.see, buffers.append)
-        self.last = thing
         return load_by_value, (data, *buffers)
 
 
