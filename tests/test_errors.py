@@ -4,6 +4,7 @@ import concurrent.futures
 import concurrent.futures.thread
 import copy
 import pickle
+import signal
 
 import pytest
 
@@ -17,6 +18,9 @@ STDLIB_BASE = {
     "InvalidSetting": ValueError,
     "InitializerFailed": concurrent.futures.thread.BrokenThreadPool,
     "PoolForked": concurrent.futures.BrokenExecutor,
+    "PayloadError": pickle.PicklingError,
+    "RemoteError": RuntimeError,
+    "WorkerCrashed": concurrent.futures.BrokenExecutor,
 }
 
 EXAMPLES = [
@@ -28,6 +32,9 @@ EXAMPLES = [
     errors.InvalidSetting(setting="flavor", value="thread", allowed=("threads", "serial")),
     errors.InitializerFailed(),
     errors.PoolForked(),
+    errors.PayloadError(path="args[1].lock", task="fetch"),
+    errors.RemoteError("app.BadRow: row 3", type_name="app.BadRow", traceback="Traceback ..."),
+    errors.WorkerCrashed(pid=1234, signal=9, task="fetch"),
 ]
 
 
@@ -82,6 +89,24 @@ def test_messages_name_task_and_remedy() -> None:
     assert "more workers" in str(errors.TaskTimeout(task="fetch", timeout=1, started=False))
     assert 'pip install "weft[viz]"' in str(errors.MissingDependency(extra="viz", package="graphviz"))
     assert "Python 3.14" in str(errors.FlavorUnavailable(flavor="interpreters", needs="Python 3.14"))
+
+
+def test_a_payload_error_is_what_either_of_the_stdlib_s_pools_raises() -> None:
+    assert issubclass(errors.PayloadError, TypeError)
+    assert issubclass(errors.PayloadError, pickle.PicklingError)
+    message = str(errors.PayloadError(path="args[1].lock", task="fetch"))
+    assert message.startswith("args[1].lock of task 'fetch' cannot be pickled; ")
+
+
+def test_a_crash_says_which_worker_which_task_how_and_what_now() -> None:
+    assert str(errors.WorkerCrashed(pid=1234, signal=9, task="x")) == (
+        "worker process 1234, which ran task 'x', was killed by SIGKILL: out of memory? "
+        "Give each task less, or use fewer workers; the pool goes on with a new worker"
+    )
+    assert "SIGUSR1; the pool" in str(errors.WorkerCrashed(pid=1, signal=signal.SIGUSR1))
+    assert "signal 9999;" in str(errors.WorkerCrashed(pid=1, signal=9999))
+    assert "exited with status 0" in str(errors.WorkerCrashed(pid=1, exit_code=0))
+    assert str(errors.WorkerCrashed()) == "a worker process died; the pool goes on with a new worker"
 
 
 def test_invalid_setting_suggests_the_closest() -> None:

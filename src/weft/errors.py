@@ -23,6 +23,7 @@ Pinned by tests/test_errors.py.
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor
 from concurrent.futures.thread import BrokenThreadPool
+from pickle import PicklingError
 
 __all__ = [
     "FlavorUnavailable",
@@ -30,9 +31,12 @@ __all__ = [
     "Interrupted",
     "InvalidSetting",
     "MissingDependency",
+    "PayloadError",
     "PoolForked",
+    "RemoteError",
     "TaskTimeout",
     "WeftError",
+    "WorkerCrashed",
 ]
 
 
@@ -185,6 +189,45 @@ class InvalidSetting(WeftError, ValueError):
         self.allowed = allowed
 
 
+class PayloadError(WeftError, PicklingError, TypeError):
+    """A task, its arguments or its result cannot cross to a worker that shares no objects with the caller.
+
+    ``__cause__`` is what went wrong there. It is a `pickle.PicklingError` and a `TypeError`, since the stdlib's
+    pools raise the one or the other here, depending on the object: ``cannot pickle '_thread.lock' object`` is a
+    `TypeError`, ``Can't pickle <function <lambda>>`` a `PicklingError`.
+
+    Attributes:
+        path: The expression that leads to the culprit, such as ``args[1].config['sock']``; None where it was not
+            found.
+        task: The name of the task, or None where it has none.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        path: See the attribute.
+        task: See the attribute.
+
+    Example:
+        >>> from weft.errors import PayloadError
+        >>> error = PayloadError(path="args[1].config['sock']", task="fetch")
+        >>> isinstance(error, TypeError), error.path
+        (True, "args[1].config['sock']")
+        >>> print(error)
+        args[1].config['sock'] of task 'fetch' cannot be pickled; make it inside the task, or leave it out
+    """
+
+    path: str | None
+    task: str | None
+
+    def __init__(self, message: str = "", *, path: str | None = None, task: str | None = None) -> None:
+        if not message:
+            what = "something" if path is None else path
+            who = "" if task is None else f" of task {task!r}"
+            message = f"{what}{who} cannot be pickled; make it inside the task, or leave it out"
+        super().__init__(message)
+        self.path = path
+        self.task = task
+
+
 def _short_repr(value: object) -> str:
     """The repr of a value, bounded in length, which survives a ``__repr__`` that raises."""
     try:
@@ -310,3 +353,108 @@ class PoolForked(WeftError, BrokenExecutor):
             message
             or "this pool is the parent process's, its workers did not survive the fork; make a new one in the child"
         )
+
+
+class WorkerCrashed(WeftError, BrokenExecutor):
+    """A worker process died while it ran a task. The pool goes on with a new one, and no other task has failed.
+
+    Attributes:
+        pid: The process id that the worker had.
+        signal: The number of the signal that killed it, or None if it exited.
+        exit_code: The status it exited with, or None if a signal killed it.
+        task: The name of the task that it was running, or None where it has none.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        pid: See the attribute.
+        signal: See the attribute.
+        exit_code: See the attribute.
+        task: See the attribute.
+
+    Example:
+        >>> from weft.errors import WorkerCrashed
+        >>> print(WorkerCrashed(pid=1234, exit_code=3, task="resize"))
+        worker process 1234, which ran task 'resize', exited with status 3; the pool goes on with a new worker
+    """
+
+    pid: int | None
+    signal: int | None
+    exit_code: int | None
+    task: str | None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        pid: int | None = None,
+        signal: int | None = None,
+        exit_code: int | None = None,
+        task: str | None = None,
+    ) -> None:
+        if not message:
+            worker = "a worker process" if pid is None else f"worker process {pid}"
+            which = "" if task is None else f", which ran task {task!r},"
+            if signal is not None:
+                what = "was killed by " + _signal_name_and_guess(signal)
+            elif exit_code is not None:
+                what = f"exited with status {exit_code}"
+            else:
+                what = "died"
+            message = f"{worker}{which} {what}; the pool goes on with a new worker"
+        super().__init__(message)
+        self.pid = pid
+        self.signal = signal
+        self.exit_code = exit_code
+        self.task = task
+
+
+def _signal_name_and_guess(number: int) -> str:
+    """The name of a signal and, for those that rarely come from a person, what is most often behind it."""
+    from signal import Signals  # here, since only a crash needs it
+
+    try:
+        name = Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    guesses = {
+        "SIGKILL": "out of memory? Give each task less, or use fewer workers",
+        "SIGSEGV": "a crash in an extension module? Run the task alone under `python -X faulthandler`",
+        "SIGBUS": "no room left for shared memory or a mapped file? Free some, or use fewer workers",
+        "SIGABRT": "an extension module gave up? Its last words are on the worker's stderr",
+        "SIGXCPU": "its limit of CPU time? See `ulimit -t`",
+    }
+    return f"{name}: {guesses[name]}" if name in guesses else name
+
+
+# ---- what a task raised, far away ------------------------------------------------------------------
+
+
+class RemoteError(WeftError, RuntimeError):
+    """What a task raised in another interpreter, process or machine, where that cannot be rebuilt here.
+
+    An exception arrives as itself wherever it can. This one stands for a class that only the worker has, an
+    attribute that cannot be pickled, or a constructor that fails.
+
+    Attributes:
+        type_name: The module and name of the exception's class.
+        traceback: The traceback as text, as the worker would have printed it.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        type_name: See the attribute.
+        traceback: See the attribute.
+
+    Example:
+        >>> from weft.errors import RemoteError
+        >>> error = RemoteError("app.BadRow: row 3", type_name="app.BadRow", traceback="Traceback ...")
+        >>> isinstance(error, RuntimeError), error.type_name
+        (True, 'app.BadRow')
+    """
+
+    type_name: str | None
+    traceback: str | None
+
+    def __init__(self, message: str = "", *, type_name: str | None = None, traceback: str | None = None) -> None:
+        super().__init__(message or f"a task raised {type_name or 'an exception'}, which cannot be rebuilt here")
+        self.type_name = type_name
+        self.traceback = traceback

@@ -1,0 +1,19 @@
+"""What crosses to a worker that shares no objects with the caller: an interpreter of its own, or a child process.
+
+A call is one object, the tuple ``(function number, kwnames or None, *values)``, and a result is one object. The core
+writes them with `marshal` where all of it is plain (exact None, bool, int, float, complex, str, bytes, and tuples of
+those); everything else is pickle protocol 5, whose first byte is 0x80, with its buffers out of band. Functions cross
+once for each worker: a call names them by number.
+
+    caller                               worker
+    functions   which function is which  working     the four functions that the core calls there
+    calling     calls, results, failures
+                both
+    pickling    the one pickler          failures    exceptions, in bytes and back
+    references  by name or by value      main_module the caller's ``__main__``
+    culprits    what could not cross     context     context variables
+
+This package imports nothing at load, and `working` as little as there is: a fresh interpreter has 40 ms to its first
+result. So `weft.errors`, which loads the stdlib's futures and with them logging, is imported where something fails.
+Pinned by tests/payloads/test_import_time.py.
+"""
