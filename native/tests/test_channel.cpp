@@ -271,6 +271,30 @@ TEST(without_shared_memory_it_is_a_pipe_and_says_why) {
 #endif
 }
 
+// One message at a time, so that each one that is slept over ends the test; at the edge of sleep, where it could be.
+TEST(no_message_is_slept_over) {
+  for (const Prefer kind : kKinds) {
+    Both both(kind, 256, false);
+    const sync::Nanos end = sync::deadline_after(sync::kSecond * 6 / 10);
+    on_threads(2, [&](uint32_t me) {
+      Channel& mine = me == 0 ? *both.parent : *both.child;
+      Random random(seed() + me);
+      for (bool over = false; !over;) {
+        if (me == 0) over = sync::now() > end;
+        if (me == 0) CHECK(send(mine, over ? "over" : "on") && mine.flush());
+        while (!mine.peek()) {
+          const Waited waited = mine.wait(What::message, soon());
+          CHECK(waited == Waited::ready || waited == Waited::interrupted);
+        }
+        if (me == 1) over = mine.peek()->size() == 4;
+        mine.release();
+        random.dawdle(200);
+        if (me == 1) CHECK(send(mine, "answer") && mine.flush());
+      }
+    });
+  }
+}
+
 TEST(random_messages_both_ways_at_once) {
   for (const Prefer kind : kKinds) {
     for (const bool spins : {true, false}) {
