@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <thread>
+#include <type_traits>
 
 #if defined(__x86_64__) || defined(_M_X64) || defined(__i386__)
 #include <immintrin.h>
@@ -103,6 +104,12 @@ template <class T>
 using Atomic = std::atomic<T>;
 
 #endif
+
+// Whether an Atomic<T> may lie in memory that two processes map, at different addresses: no lock beside it, nothing around
+// it. Both sides have to be the same build, chaos or not.
+template <class T>
+inline constexpr bool is_address_free =
+    std::atomic<T>::is_always_lock_free && sizeof(Atomic<T>) == sizeof(T) && std::is_trivially_destructible_v<Atomic<T>>;
 
 inline constexpr auto relaxed = std::memory_order_relaxed;
 inline constexpr auto acquire = std::memory_order_acquire;
