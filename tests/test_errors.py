@@ -21,6 +21,7 @@ STDLIB_BASE = {
     "PayloadError": pickle.PicklingError,
     "RemoteError": RuntimeError,
     "WorkerCrashed": concurrent.futures.BrokenExecutor,
+    "WorkerStartFailed": concurrent.futures.BrokenExecutor,
 }
 
 EXAMPLES = [
@@ -35,6 +36,7 @@ EXAMPLES = [
     errors.PayloadError(path="args[1].lock", task="fetch"),
     errors.RemoteError("app.BadRow: row 3", type_name="app.BadRow", traceback="Traceback ..."),
     errors.WorkerCrashed(pid=1234, signal=9, task="fetch"),
+    errors.WorkerStartFailed(why="no room", remedy="make some"),
 ]
 
 

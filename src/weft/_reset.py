@@ -24,6 +24,7 @@ def reset() -> None:
     """
     for module, function in (
         ("weft.futures._default", "shutdown"),
+        ("weft.executors._template.template", "forget"),
         ("weft._capabilities", "forget"),
         ("weft._decisions", "forget"),
     ):

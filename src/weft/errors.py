@@ -37,6 +37,7 @@ __all__ = [
     "TaskTimeout",
     "WeftError",
     "WorkerCrashed",
+    "WorkerStartFailed",
 ]
 
 
@@ -424,6 +425,35 @@ def _signal_name_and_guess(number: int) -> str:
         "SIGXCPU": "its limit of CPU time? See `ulimit -t`",
     }
     return f"{name}: {guesses[name]}" if name in guesses else name
+
+
+class WorkerStartFailed(WeftError, BrokenExecutor):
+    """A worker process could not be started: there is no interpreter for it, or no room.
+
+    ``__cause__`` is the system's `OSError`, where there is one.
+
+    Attributes:
+        why: What went wrong, or None.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        why: See the attribute.
+        remedy: What to do about it, for the message.
+
+    Example:
+        >>> from weft.errors import WorkerStartFailed
+        >>> print(WorkerStartFailed(why="OSError: [Errno 24] Too many open files", remedy="raise `ulimit -n`"))
+        a worker process could not be started: OSError: [Errno 24] Too many open files; raise `ulimit -n`
+    """
+
+    why: str | None
+
+    def __init__(self, message: str = "", *, why: str | None = None, remedy: str | None = None) -> None:
+        if not message:
+            message = "a worker process could not be started" + (f": {why}" if why else "")
+            message += f"; {remedy}" if remedy else ""
+        super().__init__(message)
+        self.why = why
 
 
 # ---- what a task raised, far away ------------------------------------------------------------------

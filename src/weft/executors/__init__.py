@@ -7,8 +7,8 @@ imported when a name is first used.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # `typing` would cost a template process (_template/) more than all the rest of this
 if TYPE_CHECKING:
     from weft.executors._joblib import register_joblib
     from weft.executors.serial import SerialExecutor
@@ -23,7 +23,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

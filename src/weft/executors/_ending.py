@@ -144,6 +144,9 @@ def _end_interpreter() -> None:
     finally:
         for pool in every:
             pool._finish()
+        templates = sys.modules.get("weft.executors._template.template")
+        if templates is not None:
+            templates.end_interpreter()
 
 
 threading._register_atexit(_end_interpreter)  # type: ignore[attr-defined]  # the stdlib's own hook for this
