@@ -3,6 +3,7 @@
 A worker answers on the first descriptor that it was given. Loaded by templates: imports little.
 """
 
+import gc
 import marshal
 import os
 import signal
@@ -41,6 +42,7 @@ def report(kind: int, descriptors: list[int], setup: bytes) -> None:
             "argv": sys.argv,
             "path": sys.path,
             "options": [sys.warnoptions, dict(sys._xoptions)],
+            "collects": gc.isenabled(),
             "modules": sorted(sys.modules),
             "main": sorted(vars(sys.modules["__main__"])),
         },

@@ -70,6 +70,7 @@ def test_a_worker_has_what_it_was_given_and_nothing_of_the_template(make: Make) 
     assert seen["threads"] == 1
     assert seen["opened"] == []
     assert seen["stdin"] == os.devnull
+    assert seen["collects"]
     assert seen["argv"] == sys.argv
     assert set(seen["path"]) == {entry or os.getcwd() for entry in sys.path}
 

@@ -14,6 +14,7 @@ Pinned by tests/executors/test_template.py and test_template_ends.py.
 """
 
 import fcntl
+import gc
 import os
 import select
 import signal
@@ -91,21 +92,26 @@ def _die_with(lifeline: int) -> None:
 
 
 def _import_all(socket: SocketType, orders: "Orders") -> None:
-    for name in (*NEEDED, orders["run"].partition(":")[0], *orders["preload"]):
-        try:
-            __import__(name)
-        except BaseException as error:
-            from weft._payloads.working import pack_failure
-
-            socket.sendall(frame(("failed", name, pack_failure(error))))
-            _flush()
-            os._exit(1)
+    for name in (*NEEDED, orders["run"].partition(":")[0]):
+        _import(socket, name)
+    gc.enable()
+    for name in orders["preload"]:
+        _import(socket, name)
     _flush()  # each worker would write it again
     if orders["preload"]:
-        import gc
-
         gc.collect()
         gc.freeze()  # a collection in a worker would write to, and so copy, every page of this
+
+
+def _import(socket: SocketType, name: str) -> None:
+    try:
+        __import__(name)
+    except BaseException as error:
+        from weft._payloads.working import pack_failure
+
+        socket.sendall(frame(("failed", name, pack_failure(error))))
+        _flush()
+        os._exit(1)
 
 
 def _flush() -> None:
