@@ -7,7 +7,8 @@ once for each worker: a call names them by number.
 
     caller                               worker
     functions   which function is which  working     the four functions that the core calls there
-    calling     calls, results, failures
+    calling     calls, results, failures asides      log records, warnings, prints: what is said beside results
+    receiving   what asides has sent
                 both
     pickling    the one pickler          failures    exceptions, in bytes and back
     references  by name or by value      main_module the caller's ``__main__``
