@@ -1,10 +1,13 @@
-"""Starts workers of a template that answer over a socket."""
+"""Starts workers of a template that answer over a socket, here and in child interpreters."""
 
 import marshal
 import os
 import select
 import socket
+import sys
+import textwrap
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from weft.executors._template.template import Template
@@ -52,3 +55,17 @@ def talk(template: Template, setup: bytes = b"", kind: int = 1) -> Talk:
         ours.close()
         raise
     return Talk(worker, ours)
+
+
+# Child programs are told where tests are found.
+PREAMBLE = """
+import os, signal, sys
+sys.path[:0] = {path!r}
+from tests.executors.template_talk import WORKERS, talk
+from weft.executors._template.template import Template
+"""
+
+
+def program(body: str) -> str:
+    """A program for a child interpreter, which has a template and workers of its own."""
+    return PREAMBLE.format(path=[str(Path(__file__).parents[2]), *sys.path]) + textwrap.dedent(body)

@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -19,7 +18,7 @@ import pytest
 
 from tests.executors.child import descriptors_of_this_process, run_child, wait_until
 from tests.executors.template_preloads import write_module
-from tests.executors.template_talk import WORKERS, talk
+from tests.executors.template_talk import WORKERS, program, talk
 from weft.errors import InitializerFailed, WorkerStartFailed
 from weft.executors._template import template as templates
 from weft.executors._template.template import Template
@@ -27,18 +26,6 @@ from weft.executors._template.template import Template
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
 
 type Make = Callable[..., Template]
-
-# Child programs are told where tests are found.
-PREAMBLE = """
-import os, signal, sys
-sys.path[:0] = {path!r}
-from tests.executors.template_talk import WORKERS, talk
-from weft.executors._template.template import Template
-"""
-
-
-def program(body: str) -> str:
-    return PREAMBLE.format(path=[str(Path(__file__).parents[2]), *sys.path]) + textwrap.dedent(body)
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ import pytest
 
 from tests.executors.child import descriptors_of_this_process, run_child, start_child, times
 from tests.executors.template_preloads import write_module
-from tests.executors.template_talk import WORKERS, talk
-from tests.executors.test_template import program
+from tests.executors.template_talk import WORKERS, program, talk
 from tests.lateness import check_within
 from weft.executors._template.template import Template
 
@@ -102,6 +101,65 @@ def test_the_caller_is_killed_while_a_preload_hangs(tmp_path: Path) -> None:
     child.kill()
     child.communicate(timeout=20)
     check_within(seconds_until_none(mark), 1.0)
+
+
+@pytest.mark.invariant(4)
+def test_ctrl_c_while_a_preload_hangs(tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (tmp_path / "weft_hangs.py").write_text(f"open({str(fifo)!r}, 'w').close()\nimport time\ntime.sleep(1000)")
+    body = """
+        import time
+        sys.path.insert(0, sys.argv[1])
+        template = Template(("weft_hangs",), run=f"{WORKERS}:wait")
+        try:
+            talk(template)
+        except KeyboardInterrupt:
+            print(time.monotonic())
+    """
+    child = start_child(program(body), str(tmp_path), **{MARK: mark})
+    fifo.read_text()
+    sent = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    output, errors = child.communicate(timeout=20)
+    assert child.returncode == 0, errors
+    check_within(float(output) - sent, 0.2)
+    check_within(seconds_until_none(mark), 1.0)
+
+
+def test_a_worker_that_nobody_waits_for_any_more_is_killed() -> None:
+    # Ctrl-C while its template imports: the request is there, and the worker is forked when nobody wants it.
+    mark = uuid.uuid4().hex
+    body = """
+        import threading
+        template = Template(run=f"{WORKERS}:do")
+        template.start()
+        os.kill(template.pid, signal.SIGSTOP)
+        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        try:
+            talk(template, b"import signal; signal.pause()")
+            raise SystemExit("was not interrupted")
+        except KeyboardInterrupt:
+            pass
+        os.kill(template.pid, signal.SIGCONT)
+        one = talk(template, b"import signal; signal.pause()")
+        one.worker.kill()
+        one.worker.status(20)
+        # Its own report came after the other's: all that are left are this process and the template.
+        import time
+        end = time.monotonic() + 10
+        from tests.executors.test_template_ends import processes
+        while len(processes(os.environ["WEFT_TEMPLATE_MARK"])) > 2 and time.monotonic() < end:
+            time.sleep(0.005)
+        print(len(processes(os.environ["WEFT_TEMPLATE_MARK"])), template.is_idle)
+        template.close()
+    """
+    child = start_child(program(body), **{MARK: mark})
+    output, errors = child.communicate(timeout=40)
+    assert child.returncode == 0, errors
+    assert output == "2 True\n"
 
 
 def test_closing_while_a_preload_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -257,6 +257,7 @@ class TemplateProcess:
                     self._waiting[number] = answer
                 elif isinstance(answer, WorkerProcess):
                     answer.drop_lock_held()
+                    del self._workers[number]
             elif what == "refused":
                 number, code = fields
                 if number in self._waiting:
@@ -268,7 +269,6 @@ class TemplateProcess:
                     worker.end_lock_held(status)
             self._changed.notify_all()
         if unwanted is not None:
-            self._workers.pop(unwanted, None)
             self._send(frame(("kill", unwanted, int(signal.SIGKILL))))
 
     def _worker(self, number: int, pid: int, descriptors: list[int]) -> WorkerProcess | OSError:
