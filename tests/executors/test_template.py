@@ -114,7 +114,7 @@ def test_many_threads_ask_at_once(make: Make) -> None:
     for thread in threads:
         thread.join(40)
     assert len(set(pids)) == 24
-    assert template.is_idle
+    assert template.wait_idle()
 
 
 def test_a_setup_of_any_size(make: Make) -> None:
@@ -375,6 +375,21 @@ def test_pools_without_preloads_share_one() -> None:
     templates.forget()
     assert shared.pid is None
     assert templates.acquire() is not shared
+
+
+def test_the_shared_one_is_left_to_those_who_have_workers_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = Template(run=f"{WORKERS}:wait")
+    monkeypatch.setattr(templates, "_shared", shared)
+    monkeypatch.setattr(templates, "_REAPED_WITHIN", 0.05)
+    one = talk(shared)
+    one.answer()
+    templates.forget()
+    assert templates.acquire() is not shared
+    assert one.worker.status(0) is None
+    assert not shared.wait_idle()
+    assert one.end() == 0
+    assert shared.wait_idle(20)
+    shared.close()
 
 
 def test_closing_kills_its_workers(make: Make) -> None:

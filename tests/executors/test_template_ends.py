@@ -153,7 +153,7 @@ def test_a_worker_that_nobody_waits_for_any_more_is_killed() -> None:
         from tests.executors.test_template_ends import processes
         while len(processes(os.environ["WEFT_TEMPLATE_MARK"])) > 2 and time.monotonic() < end:
             time.sleep(0.005)
-        print(len(processes(os.environ["WEFT_TEMPLATE_MARK"])), template.is_idle)
+        print(len(processes(os.environ["WEFT_TEMPLATE_MARK"])), template.wait_idle())
         template.close()
     """
     child = start_child(program(body), **{MARK: mark})

@@ -121,11 +121,10 @@ class TemplateProcess:
         """Whether it takes no more requests."""
         return self._gone
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it has no workers, and nobody waits for one."""
+    def wait_idle(self, timeout: float) -> bool:
+        """Waits until it has no workers, and nobody waits for one; False if that is not so in time."""
         with self._changed:
-            return not self._workers and not self._waiting
+            return self._changed.wait_for(lambda: not self._workers and not self._waiting, timeout)
 
     # ---- any thread --------------------------------------------------------------------------------
 

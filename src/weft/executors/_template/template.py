@@ -25,6 +25,7 @@ from weft.executors._template.worker_process import WorkerProcess
 __all__ = ["Template", "acquire", "end_interpreter", "forget", "release"]
 
 RUN = "weft._core:run_process_worker"
+_REAPED_WITHIN = 1.0  # seconds from the end of a worker, as its pool sees it, to the template's report
 _ATTEMPTS = 3  # whoever kills three in a row, each before it could answer, does not want any
 
 
@@ -106,11 +107,17 @@ class Template:
         process = self._process
         return None if process is None or process.is_gone else process.pid
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether it has no workers."""
+    def wait_idle(self, timeout: float = 0.0) -> bool:
+        """Waits until it has no workers.
+
+        Args:
+            timeout: Seconds that the last of them may take to be reaped.
+
+        Returns:
+            Whether it has none.
+        """
         process = self._process
-        return process is None or process.is_gone or process.is_idle
+        return process is None or process.is_gone or process.wait_idle(timeout)
 
     def close(self) -> None:
         """Ends the template process and kills its workers; returns when they are gone."""
@@ -165,7 +172,7 @@ def forget() -> None:
     global _shared
     with _lock:
         template, _shared = _shared, None
-    if template is not None and template.is_idle:
+    if template is not None and template.wait_idle(_REAPED_WITHIN):
         template.close()
 
 
