@@ -138,6 +138,7 @@ void Scheduler::work(Worker& me, Runner& runner) {
       runner.run(*task);
       continue;
     }
+    if (attached && !searching && runner.wait_under_way()) continue;
     // Before detaching: whoever comes to run because we let go should find us free, and not ask for another worker.
     if (!searching) {
       idlers_.begin_search();

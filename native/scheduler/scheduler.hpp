@@ -33,6 +33,9 @@ class Runner {
   virtual void detach() = 0;       // after the last one; also called before the worker spins, sleeps or leaves
   virtual void run(Task& task) = 0;  // attached; takes the task over
   virtual void want_worker() = 0;  // attached; work waits and nobody is idle: start a worker if one can be reserved
+  // Attached, with no task at hand: if tasks that run() has begun go on by themselves, waits until one of them has ended, or
+  // there is another reason to look for tasks, and returns true. Until then this worker counts as busy.
+  virtual bool wait_under_way() { return false; }
 };
 
 class Scheduler {

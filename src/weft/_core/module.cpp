@@ -20,6 +20,7 @@
 #include "pool/drain.hpp"
 #include "pool/fork.hpp"
 #include "pool/pool.hpp"
+#include "remote/process_child.hpp"
 #include "tracing/trace.hpp"
 
 namespace weft::core {
@@ -130,7 +131,7 @@ int module_exec(PyObject* module) {
     return -1;
   }
   for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions,
-                                 await_functions, region_functions, kernel_functions, linear_functions}) {
+                                 await_functions, process_functions, region_functions, kernel_functions, linear_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
   try {
@@ -160,7 +161,8 @@ int for_each_reference(State* state, Visit&& visit) {
         &state->str_qualname, &state->str_unnamed, &state->no_op, &state->str_result, &state->str_exception,
         &state->str_done, &state->str_cancel, &state->str_cancelled, &state->str_add_done_callback, &state->str_call_soon,
         &state->str_call_soon_threadsafe, &state->str_run_sync_soon, &state->str_weft_inbox, &state->str_asyncio_events,
-        &state->str_trio, &state->kwnames_context, &state->chunk_runners[0], &state->chunk_runners[1]}) {
+        &state->str_trio, &state->kwnames_context, &state->chunk_runners[0], &state->chunk_runners[1], &state->chunk_runners[2],
+        &state->chunk_runners[3]}) {
     if (int stop = visit(object)) return stop;
   }
   return 0;

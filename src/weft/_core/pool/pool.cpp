@@ -295,17 +295,25 @@ PyObject* pool_open(PyObject* object, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-// _share_nothing(payloads, functions, setup): right after _open. The workers are interpreters, which get payloads.
+// _share_nothing(payloads, functions, setup, start_process or None, calls, memory, pipe): right after _open. The workers are
+// processes, or interpreters where none is started, and get payloads.
 PyObject* pool_share_nothing(PyObject* object, PyObject* args) {
   PoolCore* core = core_of(object);
-  PyObject *payloads, *functions;
+  PyObject *payloads, *functions, *start_process;
   const char* setup;
   Py_ssize_t size;
-  if (core == nullptr || !PyArg_ParseTuple(args, "OOy#", &payloads, &functions, &setup, &size)) return nullptr;
-  auto remote = std::make_unique<Remote>(*core, payloads, functions, std::string(setup, static_cast<size_t>(size)));
+  unsigned long long calls, memory;
+  int pipe;
+  if (core == nullptr || !PyArg_ParseTuple(args, "OOy#OKKp", &payloads, &functions, &setup, &size, &start_process, &calls,
+                                           &memory, &pipe)) {
+    return nullptr;
+  }
+  const bool processes = start_process != Py_None;
+  auto remote = std::make_unique<Remote>(*core, payloads, functions, std::string(setup, static_cast<size_t>(size)),
+                                         processes ? start_process : nullptr, Remote::Limits{calls, memory, pipe != 0});
   if (!remote->prepare()) return nullptr;
   core->remote = std::move(remote);
-  core->flavor = trace::Flavor::interpreters;
+  core->flavor = processes ? trace::Flavor::processes : trace::Flavor::interpreters;
   Py_RETURN_NONE;
 }
 
@@ -436,6 +444,11 @@ PyObject* pool_finish(PyObject* object, PyObject*) {
   Py_RETURN_NONE;
 }
 
+PyObject* pool_worker_threads(PyObject* object, PyObject*) {
+  PoolCore* core = core_of(object);
+  return core == nullptr ? nullptr : Py_NewRef(core->start_thread);
+}
+
 PyObject* pool_stats(PyObject* object, PyObject*) {
   PoolCore* core = core_of(object);
   if (core == nullptr) return nullptr;
@@ -508,11 +521,12 @@ PyMethodDef pool_methods[] = {
      "    weft.errors.InitializerFailed: the workers' initializer raised.\n"
      "    weft.errors.PoolForked: the pool belongs to the parent process."},
     {"_open", pool_open, METH_VARARGS, "Make the pool behind this handle."},
-    {"_share_nothing", pool_share_nothing, METH_VARARGS, "Have interpreters as workers. Right after _open."},
+    {"_share_nothing", pool_share_nothing, METH_VARARGS, "Have interpreters or processes as workers. Right after _open."},
     {"_adopt", pool_adopt, METH_VARARGS, "Become another handle of a pool, with task options."},
     {"_close", pool_close, METH_O, "Take no more tasks; cancel what is queued if told to. Does not wait."},
     {"_wait_left", pool_wait_left, METH_O, "Wait until no worker is left; False if that takes longer than the seconds given."},
     {"_running", pool_running, METH_NOARGS, "[(future, name, thread id)] of the tasks that run now."},
+    {"_worker_threads", pool_worker_threads, METH_NOARGS, "What starts the pool's threads, and knows them."},
     {"_finish", pool_finish, METH_NOARGS, "Let go of everything that would attach to the interpreter."},
     {"_stats", pool_stats, METH_NOARGS, "Counts, as a dict."},
     {"_queued", pool_queued, METH_NOARGS, "How many tasks wait."},

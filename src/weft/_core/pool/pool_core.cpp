@@ -239,7 +239,8 @@ Nanos PoolCore::expire(RunCell& cell, Nanos now) {
   }
   if (extras->started.load(sync::relaxed) == 0) extras->started.store(now, sync::relaxed);
   future->word.fetch_or(word::kTimedOut, sync::acq_rel);
-  if (now - extras->started.load(sync::relaxed) < kGrace) {
+  // A process is ended by its worker's thread, see remote/process.cpp: nothing is ever stuck in it.
+  if (now - extras->started.load(sync::relaxed) < kGrace || flavor == trace::Flavor::processes) {
     PyObject* earlier = extras->interrupt.exchange(Py_NewRef(interrupted), sync::seq_cst);
     cell.deadline_.store(now + kAskAgain, sync::seq_cst);
     if (remote == nullptr) {

@@ -16,6 +16,7 @@
 
 #include "pool/pool.hpp"
 #include "remote/interpreter.hpp"
+#include "remote/process.hpp"
 
 namespace weft::core {
 
@@ -206,10 +207,15 @@ PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
   Worker* worker = self->worker.exchange(nullptr, sync::acq_rel);
   if (worker == nullptr) Py_RETURN_NONE;  // whoever started this thread believes that it did not start
   PoolCore* core = self->core;  // the caller's reference to this object keeps it
-  if (core->remote != nullptr) {
-    run_interpreter_worker(core, *worker);
-  } else {
-    run_thread_worker(core, *worker);
+  switch (core->flavor) {
+    case trace::Flavor::interpreters:
+      run_interpreter_worker(core, *worker);
+      break;
+    case trace::Flavor::processes:
+      run_process_worker_thread(core, *worker);
+      break;
+    default:
+      run_thread_worker(core, *worker);
   }
   if (PyErr_Occurred()) return nullptr;
   Py_RETURN_NONE;

@@ -8,20 +8,19 @@ namespace {
 
 struct Lent {
   PyObject ob_base;
-  std::shared_ptr<LentView> view;
+  std::shared_ptr<LentMemory> memory;
 };
 
 Lent* as_lent(PyObject* object) { return reinterpret_cast<Lent*>(object); }
 
 int lent_getbuffer(PyObject* object, Py_buffer* out, int flags) {
-  const Py_buffer& view = as_lent(object)->view->view();
-  return PyBuffer_FillInfo(out, object, view.buf, view.len, view.readonly, flags);
+  const LentMemory& memory = *as_lent(object)->memory;
+  return PyBuffer_FillInfo(out, object, memory.data(), static_cast<Py_ssize_t>(memory.size()), memory.is_read_only(), flags);
 }
 
 void lent_dealloc(PyObject* object) {
   PyTypeObject* type = Py_TYPE(object);
-  std::shared_ptr<LentView> view = std::move(as_lent(object)->view);
-  as_lent(object)->view.~shared_ptr();
+  as_lent(object)->memory.~shared_ptr();
   type->tp_free(object);
   Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
 }
@@ -59,9 +58,9 @@ LentView::~LentView() {
 
 PyTypeObject* make_lent_type() { return reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&lent_spec)); }
 
-PyObject* lend(PyTypeObject* type, std::shared_ptr<LentView> view) {
+PyObject* lend(PyTypeObject* type, std::shared_ptr<LentMemory> memory) {
   PyObject* object = type->tp_alloc(type, 0);
-  if (object != nullptr) new (&as_lent(object)->view) std::shared_ptr<LentView>(std::move(view));
+  if (object != nullptr) new (&as_lent(object)->memory) std::shared_ptr<LentMemory>(std::move(memory));
   return object;
 }
 

@@ -38,7 +38,8 @@ PackedCall packed_call(Future* future) {
   const auto view = [](PyObject* bytes) {
     return std::string_view(PyBytes_AS_STRING(bytes), static_cast<size_t>(PyBytes_GET_SIZE(bytes)));
   };
-  return {view(parts[0]), parcel, parts[2] == Py_None ? std::string_view() : view(parts[2])};
+  if (parts[2] == Py_None) return {view(parts[0]), parcel, {}, 0};
+  return {view(parts[0]), parcel, view(PyTuple_GET_ITEM(parts[2], 1)), PyLong_AsLong(PyTuple_GET_ITEM(parts[2], 0))};
 }
 
 PyObject* packed_subject(Future* future) {

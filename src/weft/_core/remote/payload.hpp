@@ -4,8 +4,8 @@
 // of it is plain (see is_plain) marshal writes it, without a look at any Python code; else pickle does, with large
 // buffers out of band (weft._payloads). Pickles begin with 0x80, which tells them from what marshal writes.
 //
-// A packed Future holds, in the places of its arguments: the bytes; a Parcel in a capsule, or None; what the function is
-// made of, or None; and, if there is a fourth, what names the task in traces. So whoever runs it reads plain memory that does not change, and needs no thread state of the caller's
+// A packed Future holds, in the places of its arguments: the bytes; a Parcel in a capsule, or None; the function's number
+// and what it is made of, or None; and, if there is a fourth, what names the task in traces. So whoever runs it reads plain memory that does not change, and needs no thread state of the caller's
 // interpreter for that: the Future's own references keep it alive until it settles.
 #pragma once
 
@@ -31,6 +31,7 @@ struct PackedCall {
   std::string_view bytes;
   const Parcel* parcel;         // or null
   std::string_view definition;  // for weft._payloads.working.load_function; empty: the first value is what to call
+  long number;                  // of the function; 0: it has none
 };
 PackedCall packed_call(Future*);
 // What the task is named after: a function that map() was given, or null. Borrowed.

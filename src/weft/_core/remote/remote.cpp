@@ -49,22 +49,30 @@ PyObject* message_of(PyObject* number, PyObject* const* args, size_t count, PyOb
 
 }  // namespace
 
-Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup)
-    : core_(core), setup_(std::move(setup)), payloads_(Py_NewRef(payloads)), functions_(Py_NewRef(functions)) {}
+Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup, PyObject* start_process,
+               Limits limits)
+    : core_(core),
+      setup_(std::move(setup)),
+      limits_(limits),
+      payloads_(Py_NewRef(payloads)),
+      functions_(Py_NewRef(functions)),
+      start_process_(Py_XNewRef(start_process)) {}
 
 Remote::~Remote() {
+  Py_XDECREF(reinterpret_cast<PyObject*>(lent_type_));
   for (PyObject* object : {payloads_, functions_, zero_, str_numbered_, str_pack_call_, str_unpack_result_,
-                           str_unpack_failure_, str_pack_context_}) {
+                           str_unpack_failure_, str_pack_context_, str_worker_crashed_, start_process_}) {
     Py_XDECREF(object);
   }
 }
 
 bool Remote::prepare() {
-  return (zero_ = PyLong_FromLong(0)) != nullptr &&
+  return (lent_type_ = make_lent_type()) != nullptr && (zero_ = PyLong_FromLong(0)) != nullptr &&
          (str_numbered_ = PyUnicode_InternFromString("numbered")) != nullptr &&
          (str_pack_call_ = PyUnicode_InternFromString("pack_call")) != nullptr &&
          (str_unpack_result_ = PyUnicode_InternFromString("unpack_result")) != nullptr &&
          (str_unpack_failure_ = PyUnicode_InternFromString("unpack_failure")) != nullptr &&
+         (str_worker_crashed_ = PyUnicode_InternFromString("worker_crashed")) != nullptr &&
          (str_pack_context_ = PyUnicode_InternFromString("pack_context")) != nullptr;
 }
 
@@ -74,9 +82,12 @@ bool Remote::pack_call(Future* future, PyObject* const* args, size_t positional,
   Owned numbered(PyObject_CallMethodOneArg(functions_, str_numbered_, args[0]));
   if (!numbered) return false;
   const bool known = numbered.get() != Py_None;
-  PyObject* number = known ? PyTuple_GetItem(numbered.get(), 0) : zero_;
-  PyObject* definition = known ? PyTuple_GetItem(numbered.get(), 1) : Py_None;
-  if (number == nullptr || definition == nullptr) return false;
+  if (known && (!PyTuple_CheckExact(numbered.get()) || PyTuple_GET_SIZE(numbered.get()) != 2 ||
+                !PyLong_CheckExact(PyTuple_GET_ITEM(numbered.get(), 0)) || !PyBytes_CheckExact(PyTuple_GET_ITEM(numbered.get(), 1)))) {
+    PyErr_SetString(PyExc_SystemError, "weft._payloads: expected (number, definition)");
+    return false;
+  }
+  PyObject* number = known ? PyTuple_GET_ITEM(numbered.get(), 0) : zero_;
   const size_t first = known ? 1 : 0;  // without a number the first value is what to call
   const size_t keywords = kwnames == nullptr ? 0 : static_cast<size_t>(PyTuple_GET_SIZE(kwnames));
   Owned message(message_of(number, args + first, positional - first + keywords, kwnames));
@@ -116,7 +127,7 @@ bool Remote::pack_call(Future* future, PyObject* const* args, size_t positional,
   if (!capsule) return false;
   (void)parcel.release();  // the capsule's, or null
   const bool named = positional > 1 && names_first_argument(core_.state, args[0]);
-  PyObject* parts[] = {args[0], bytes.get(), capsule.get(), definition, named ? args[1] : nullptr};
+  PyObject* parts[] = {args[0], bytes.get(), capsule.get(), numbered.get(), named ? args[1] : nullptr};
   return fill_call(future, parts, named ? 5 : 4, nullptr);
 }
 
@@ -124,17 +135,21 @@ bool Remote::pack_call(Future* future, PyObject* const* args, size_t positional,
 
 namespace {
 
-// Borrowed; never null. Only what the interpreter has loaded already: nothing is run for this.
+// Borrowed; never null. The caller's own class only if the interpreter has loaded it already: a class that a task has never
+// heard of means nothing to it, and its module may run anything.
 PyObject* exception_class_in_here(const std::string& module, const std::string& name) {
-  PyObject* modules = PyImport_GetModuleDict();
-  for (const auto& [from, what] : {std::pair{module, name}, {std::string("weft.errors"), std::string("Interrupted")}}) {
-    Owned holder(Py_XNewRef(PyDict_GetItemString(modules, from.c_str())));
-    Owned found(holder ? PyObject_GetAttrString(holder.get(), what.c_str()) : nullptr);
+  Owned holder(Py_XNewRef(PyDict_GetItemString(PyImport_GetModuleDict(), module.c_str())));
+  if (!holder) holder = Owned(PyImport_ImportModule("weft.errors"));
+  Owned found(holder ? PyObject_GetAttrString(holder.get(), name.c_str()) : nullptr);
+  if (!found) {
     PyErr_Clear();
-    if (found && PyExceptionClass_Check(found.get())) return found.get();  // its module keeps it
+    found = Owned(holder ? PyObject_GetAttrString(holder.get(), "Interrupted") : nullptr);
   }
-  return PyExc_KeyboardInterrupt;
+  PyErr_Clear();
+  return found && PyExceptionClass_Check(found.get()) ? found.get() : PyExc_KeyboardInterrupt;  // its module keeps it
 }
+
+}  // namespace
 
 bool is_asked_to_stop(Future* future) {
   const Extras* extras = future->extras.load(sync::acquire);
@@ -142,13 +157,45 @@ bool is_asked_to_stop(Future* future) {
          (extras != nullptr && extras->interrupt.load(sync::seq_cst) != nullptr);
 }
 
-}  // namespace
-
-void Remote::add_child(RunCell* cell, PyInterpreterState* interpreter) {
+void Remote::add_child(RunCell* cell, PyInterpreterState* interpreter, const Atomic<bool>* calling) {
   sync::LockGuard guard(children_mutex_);
   children_.push_back(std::make_unique<Child>());
   children_.back()->cell = cell;
   children_.back()->interpreter = interpreter;
+  children_.back()->calling = calling;
+}
+
+// A request and the start of the task's function: the request is left first, then `calling` is read; the worker sets that
+// first, then looks for requests. So one of the two sees the other (both are seq_cst, and the mutex orders the rest). True: it
+// is the worker's; false: the function runs, and the request is the visitor's to post.
+bool Remote::put_off(Child& child, Request request) {
+  {
+    sync::LockGuard guard(children_mutex_);
+    child.early = request;
+  }
+  if (!child.calling->load(sync::seq_cst)) return true;
+  sync::LockGuard guard(children_mutex_);
+  return std::exchange(child.early, Request{}).future == nullptr;
+}
+
+bool Remote::raise_early_interrupt(RunCell* cell, const Future* future) {
+  Request request;
+  {
+    sync::LockGuard guard(children_mutex_);
+    for (const auto& child : children_) {
+      if (child->cell == cell) request = std::exchange(child->early, Request{});
+    }
+  }
+  if (request.future != future || request.type == nullptr) return false;
+  PyErr_SetNone(request.type);
+  return true;
+}
+
+void Remote::add_child(RunCell* cell, Interrupter* interrupter) {
+  sync::LockGuard guard(children_mutex_);
+  children_.push_back(std::make_unique<Child>());
+  children_.back()->cell = cell;
+  children_.back()->interrupter = interrupter;
 }
 
 void Remote::remove_child(RunCell* cell) {
@@ -166,6 +213,10 @@ void Remote::interrupt(RunCell* cell, const Future* future, std::string module, 
   sync::LockGuard guard(children_mutex_);
   for (const auto& child : children_) {
     if (child->cell != cell) continue;
+    if (child->interrupter != nullptr) {
+      child->interrupter->interrupt(future, module, name);
+      return;
+    }
     child->wanted = future;
     child->module = std::move(module);
     child->name = std::move(name);
@@ -202,7 +253,8 @@ void Remote::visit(Child& child) {
     Task* task = child.cell->lock_any();
     if (task == nullptr) continue;
     Future* future = future_of(*task);
-    if (future == wanted && is_asked_to_stop(future)) {
+    const bool timed_out = (future->word.load(sync::acquire) & word::kTimedOut) != 0;
+    if (future == wanted && is_asked_to_stop(future) && (timed_out || !put_off(child, {future, type}))) {
       PyThreadState_SetAsyncExc(child.cell->thread_id_.load(sync::relaxed), type);
       child.cell->unlock_posted();
     } else {
@@ -316,22 +368,48 @@ void Remote::settle(Report& report) {
       result = unpacked_result(report);
       if (result == nullptr) error = PyErr_GetRaisedException();
     } else {
-      Owned bytes(PyBytes_FromStringAndSize(report.bytes.data(), static_cast<Py_ssize_t>(report.bytes.size())));
-      error = bytes ? PyObject_CallMethodOneArg(payloads_, str_unpack_failure_, bytes.get()) : nullptr;
+      error = error_of(report);
       if (error == nullptr) error = PyErr_GetRaisedException();
     }
+    if (error != nullptr && report.interrupted) error = what_interrupted(future, error);
     finish_task({&core_, report.cell, report.ended}, future, result, error, report.interrupted);
   }
   Py_DECREF(future->object());  // SAFETY: the queue's reference
+}
+
+// What a task was interrupted with while its function was loaded or its arguments were made is wrapped in an error that says
+// that these failed: here it is itself again. Takes the error over.
+PyObject* Remote::what_interrupted(Future* future, PyObject* error) {
+  Extras* extras = future->extras.load(sync::acquire);
+  Owned asked(extras == nullptr ? nullptr : extras->interrupt.exchange(nullptr, sync::acq_rel));
+  PyObject* wrapper = error_class(core_.state, "PayloadError");
+  if (wrapper == nullptr) PyErr_Clear();
+  if (!asked || wrapper == nullptr || !PyErr_GivenExceptionMatches(error, wrapper)) return error;
+  PyObject* cause = PyException_GetCause(error);
+  if (cause == nullptr || !PyErr_GivenExceptionMatches(cause, asked.get())) {
+    Py_XDECREF(cause);
+    return error;
+  }
+  Py_DECREF(error);
+  return cause;
+}
+
+PyObject* Remote::error_of(const Report& report) {
+  if (report.kind == Report::refused) return Py_XNewRef(core_.broken_by.load(sync::acquire));
+  Owned bytes(PyBytes_FromStringAndSize(report.bytes.data(), static_cast<Py_ssize_t>(report.bytes.size())));
+  if (!bytes) return nullptr;
+  if (report.kind == Report::raised) return PyObject_CallMethodOneArg(payloads_, str_unpack_failure_, bytes.get());
+  Owned name(task_name(report.future->options, report.future->call.callable, core_.state));
+  return PyObject_CallMethodObjArgs(payloads_, str_worker_crashed_, bytes.get(), name.get(), nullptr);
 }
 
 PyObject* Remote::unpacked_result(const Report& report) {
   if (!is_pickle(report.bytes)) return unmarshal(report.bytes);
   Owned bytes(PyBytes_FromStringAndSize(report.bytes.data(), static_cast<Py_ssize_t>(report.bytes.size())));
   Owned buffers(PyList_New(0));
-  for (const std::string& buffer : report.buffers) {
-    Owned copy(bytes && buffers ? PyByteArray_FromStringAndSize(buffer.data(), static_cast<Py_ssize_t>(buffer.size())) : nullptr);
-    if (!copy || PyList_Append(buffers.get(), copy.get()) < 0) return nullptr;
+  for (const auto& memory : report.buffers) {
+    Owned lent(bytes && buffers ? lend(lent_type_, memory) : nullptr);
+    if (!lent || PyList_Append(buffers.get(), lent.get()) < 0) return nullptr;
   }
   if (!bytes || !buffers) return nullptr;
   return PyObject_CallMethodObjArgs(payloads_, str_unpack_result_, bytes.get(), buffers.get(), nullptr);

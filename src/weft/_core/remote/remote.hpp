@@ -35,6 +35,8 @@ struct Report {
     unwanted,   // it was to be cancelled instead of being run
     returned,   // `bytes` is the result
     raised,     // `bytes` is the exception, as weft._payloads packs it
+    crashed,    // its worker has died; `bytes` is "pid status", the status as the system knows it, or "?"
+    refused,    // no worker can be made; the pool is broken
   };
   Future* future;  // with the queue's reference
   Kind kind;
@@ -42,14 +44,33 @@ struct Report {
   RunCell* cell = nullptr;  // of the worker
   Nanos ended = 0;
   std::string bytes;
-  std::vector<std::string> buffers;  // out of band
+  std::vector<std::shared_ptr<LentMemory>> buffers;  // out of band
 };
+
+// A worker that knows how its tasks are interrupted.
+class Interrupter {
+ public:
+  // Any thread; does not wait. `wanted` is a mere key.
+  virtual void interrupt(const Future* wanted, const std::string& module, const std::string& name) = 0;
+
+ protected:
+  ~Interrupter() = default;
+};
+// Whether the task of a Future that runs has been asked to stop and has not been told so.
+bool is_asked_to_stop(Future*);
 
 class Remote {
  public:
+  // What a process may do before another one takes its place; 0: as much as it likes.
+  struct Limits {
+    uint64_t calls = 0;
+    uint64_t memory = 0;  // bytes
+    bool pipe = false;    // no shared memory
+  };
+
   // `payloads`: the module weft._payloads.calling; `functions`: the pool's FunctionTable. Retains both. `setup`: what a
-  // worker is told when it starts.
-  Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup);
+  // worker is told when it starts. `start_process`: makes a process, or null: workers are interpreters. Retained too.
+  Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup, PyObject* start_process, Limits);
   ~Remote();  // attached; the settler has been stopped
   Remote(const Remote&) = delete;
   Remote& operator=(const Remote&) = delete;
@@ -61,6 +82,8 @@ class Remote {
   [[nodiscard]] bool pack_call(Future*, PyObject* const* args, size_t positional, PyObject* kwnames);
 
   const std::string& setup() const { return setup_; }
+  const Limits& limits() const { return limits_; }
+  PyObject* start_process() const { return start_process_; }
   // A worker could not be made: breaks the pool, with the exception that weft._payloads packed, or else a message.
   void fail_to_start(const std::string& failure, const char* message);
 
@@ -74,9 +97,13 @@ class Remote {
   bool has_reports() const { return full_.load(sync::relaxed); }
 
   // --- interrupting ---
-  // Where the tasks of a cell run, from now on until remove_child(), which waits, detached, for those who are inside.
-  void add_child(RunCell*, PyInterpreterState*);
+  // Who is to interrupt the tasks of a cell, from now on until remove_child(); that waits, detached, until nobody is inside.
+  // `calling`: whether the task's own function runs.
+  void add_child(RunCell*, PyInterpreterState*, const Atomic<bool>* calling);
+  void add_child(RunCell*, Interrupter*);
   void remove_child(RunCell*);
+  // Attached to the child, whose task's function is about to run (`calling` is set): raises what came for it before. True: it did.
+  bool raise_early_interrupt(RunCell*, const Future*);
   // Has an exception raised in the task of a Future, if it still runs there and is still asked to stop (Extras::interrupt,
   // word::kTimedOut) once its interpreter can be entered; the class is known there by its module and name. Any thread; does
   // not wait.
@@ -87,27 +114,41 @@ class Remote {
  private:
   void settle(Report&);
   PyObject* unpacked_result(const Report&);
+  PyObject* error_of(const Report&);
+  PyObject* what_interrupted(Future*, PyObject* error);
   void run_settler();
+  struct Request {
+    const Future* future = nullptr;  // a mere key
+    PyObject* type = nullptr;        // borrowed, from the child's modules
+  };
   struct Child {
     RunCell* cell;
-    PyInterpreterState* interpreter;
+    PyInterpreterState* interpreter = nullptr;
+    Interrupter* interrupter = nullptr;  // else
     std::thread visitor;
     bool visiting = false;
     const Future* wanted = nullptr;  // a mere key
     std::string module, name;        // of the exception
+    const Atomic<bool>* calling = nullptr;  // the task's own function runs
+    Request early{};                        // for a task that had not come that far
   };
+  [[nodiscard]] bool put_off(Child&, Request);
   void visit(Child&);
 
   PoolCore& core_;
   const std::string setup_;
+  const Limits limits_;
   PyObject* payloads_;       // strong
   PyObject* functions_;      // strong
+  PyObject* start_process_;  // strong, or null
+  PyTypeObject* lent_type_ = nullptr;  // strong
   PyObject* zero_ = nullptr;          // strong
   PyObject* str_numbered_ = nullptr;  // strong: names of methods
   PyObject* str_pack_call_ = nullptr;
   PyObject* str_unpack_result_ = nullptr;
   PyObject* str_unpack_failure_ = nullptr;
   PyObject* str_pack_context_ = nullptr;
+  PyObject* str_worker_crashed_ = nullptr;
 
   sync::Mutex outbox_mutex_;
   std::vector<Report> outbox_;

@@ -120,7 +120,11 @@ PyObject* encodable(PyObject* name) {
 }  // namespace
 
 bool names_first_argument(State* state, PyObject* callable) {
-  return PyFunction_Check(callable) && (callable == state->chunk_runners[0] || callable == state->chunk_runners[1]);
+  if (!PyFunction_Check(callable)) return false;
+  for (PyObject* runner : state->chunk_runners) {
+    if (callable == runner) return true;
+  }
+  return false;
 }
 
 PyObject* first_argument(PoolCore* core, Future* future) {

@@ -1,0 +1,326 @@
+// A worker process: one channel, one thread that reads it, runs what it says and answers.
+//
+// Calls run on the process's main thread, attached. A pool that wants something of a process whose task runs sends a message and
+// then SIGURG: the handler runs between two bytecodes of the task (and ends its sleep in a system call), and reads what has
+// come: interrupts are raised right there, calls are put aside until their turn.
+//
+// Ends: with a message, or when the pool's process is gone. What the caller of run_process_worker does then is its own affair.
+// Pinned by tests/executors/test_processes.py.
+
+#include "remote/process_child.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <deque>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <thread>
+
+#include "channel/ends.hpp"
+#include "remote/callee.hpp"
+#include "remote/parcels.hpp"
+
+#if defined(__linux__)
+#include <sys/prctl.h>
+#include <unistd.h>
+#endif
+
+namespace weft::core {
+
+namespace {
+
+using channel::Piece;
+using channel::Waited;
+using channel::What;
+using wire::CallHeader;
+using wire::ReplyHeader;
+
+template <class Struct>
+Piece piece_of(const Struct& plain) {
+  return {reinterpret_cast<const std::byte*>(&plain), sizeof plain};  // SAFETY: sent as it is, see wire.hpp
+}
+Piece piece_of(std::string_view text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
+std::string_view text_of(Piece piece) { return {reinterpret_cast<const char*>(piece.data()), piece.size()}; }
+
+// Bytes that this process has in memory; 0 where that is not known.
+uint64_t resident_bytes() {
+#if defined(__linux__)
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  unsigned long long size = 0, resident = 0;
+  if (file == nullptr) return 0;
+  const int read = std::fscanf(file, "%llu %llu", &size, &resident);
+  std::fclose(file);
+  return read == 2 ? resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+#else
+  return 0;
+#endif
+}
+
+class ProcessWorker final : public Callee::Watcher {
+ public:
+  ProcessWorker(std::unique_ptr<channel::Channel> channel, bool measure)
+      : channel_(std::move(channel)), reader_(channel_->block_socket()), writer_(channel_->block_socket()), measure_(measure) {}
+
+  // False: an exception is set; it has been sent.
+  bool begin(std::string_view setup) {
+    const bool prepared = callee_.prepare(setup);
+    if (prepared) {
+      send({.kind = ReplyHeader::ready}, {}, {});
+    } else {
+      PyObject* error = PyErr_GetRaisedException();
+      Answer answer;
+      if (callee_.pack_failure(error, &answer)) {
+        send({.kind = ReplyHeader::failed, .bytes = answer.text().size()}, piece_of(answer.text()), {});
+      } else {
+        PyErr_Clear();
+        send({.kind = ReplyHeader::failed}, {}, {});
+      }
+      answer.clear();
+      PyErr_SetRaisedException(error);
+    }
+    return prepared;
+  }
+
+  void work() {
+    while (!ended_) {
+      std::vector<std::byte> message;
+      if (!waiting_.empty()) {
+        message = std::move(waiting_.front());
+        waiting_.pop_front();
+      } else if (const auto seen = channel_->peek()) {
+        message.assign(seen->begin(), seen->end());
+        channel_->release();
+      } else {
+        if (!wait(What::message)) return;
+        continue;
+      }
+      handle(message);
+    }
+  }
+
+  // The handler of SIGURG. False: an exception is set, for the task.
+  bool look() {
+    while (const auto seen = channel_->peek()) {
+      std::vector<std::byte> message(seen->begin(), seen->end());
+      channel_->release();
+      const CallHeader header = header_of(message);
+      if (header.kind == CallHeader::interrupt) {
+        if (header.id != current_) continue;  // it came too late
+        if (calling_) return raise(message);
+        early_ = std::move(message);
+      } else if (header.kind == CallHeader::give_back) {
+        give_back();
+      } else {
+        waiting_.push_back(std::move(message));
+      }
+    }
+    return true;
+  }
+
+  // Between these two, and nowhere else, interrupts are raised.
+  bool begins() override {
+    calling_ = true;
+    return early_.empty() || raise(std::exchange(early_, {}));
+  }
+  void ended() override { calling_ = false; }
+
+  void clear() { callee_.clear(); }
+
+ private:
+  static CallHeader header_of(const std::vector<std::byte>& message) {
+    CallHeader header;
+    Piece rest(message);
+    std::memcpy(&header, take(&rest, sizeof header).data(), sizeof header);
+    return header;
+  }
+
+  void handle(const std::vector<std::byte>& message) {
+    switch (header_of(message).kind) {
+      case CallHeader::call:
+        run(message);
+        break;
+      case CallHeader::interrupt:  // it came too late
+        break;
+      case CallHeader::give_back:
+        give_back();
+        break;
+      case CallHeader::end:
+        ended_ = true;
+        break;
+    }
+  }
+
+  void run(const std::vector<std::byte>& message) {
+    Piece rest(message);
+    CallHeader header;
+    std::memcpy(&header, take(&rest, sizeof header).data(), sizeof header);
+    const Piece entries = take(&rest, header.buffers * sizeof(wire::BufferEntry));
+    CallIn in{.bytes = text_of(take(&rest, header.bytes)),
+              .definition = text_of(take(&rest, header.definition)),
+              .context = text_of(take(&rest, header.context))};
+    in.buffers = incoming_buffers(entries, header.buffers, &rest, reader_);
+    ReplyHeader reply{.kind = ReplyHeader::answer, .id = header.id, .began = sync::now()};
+    Answer answer;
+    current_ = header.id;
+    const bool answered = callee_.run(in, &answer, *this);
+    current_ = 0;
+    early_.clear();
+    if (!answered) {
+      PyObject* error = PyErr_GetRaisedException();  // interrupted while its failure was packed
+      if (!callee_.pack_failure(error, &answer)) PyErr_WriteUnraisable(error);
+      Py_DECREF(error);
+    }
+    reply.raised = answer.raised;
+    reply.ended = sync::now();
+    if (measure_) reply.resident = resident_bytes();
+    OutgoingBuffers buffers;
+    for (const Py_buffer& view : answer.buffers) {
+      buffers.add({view.buf, static_cast<size_t>(view.len), view.readonly != 0}, writer_);
+    }
+    const std::string_view text = answer.bytes == nullptr ? std::string_view() : answer.text();
+    reply.bytes = text.size();
+    reply.buffers = buffers.entries.size();
+    send(reply, piece_of(text), buffers);
+    answer.clear();
+  }
+
+  void give_back() {
+    std::deque<std::vector<std::byte>> kept;
+    for (auto& message : waiting_) {
+      const CallHeader header = header_of(message);
+      if (header.kind == CallHeader::call) {
+        send({.kind = ReplyHeader::given_back, .id = header.id}, {}, {});
+      } else {
+        kept.push_back(std::move(message));
+      }
+    }
+    waiting_ = std::move(kept);
+  }
+
+  void send(const ReplyHeader& header, Piece bytes, const OutgoingBuffers& buffers) {
+    std::vector<Piece> pieces{piece_of(header)};
+    pieces.push_back({reinterpret_cast<const std::byte*>(buffers.entries.data()), buffers.entries.size() * sizeof(wire::BufferEntry)});
+    pieces.push_back(bytes);
+    pieces.insert(pieces.end(), buffers.pieces.begin(), buffers.pieces.end());
+    while (!channel_->try_send(pieces)) {
+      if (!wait(What::room)) return;
+    }
+    while (!channel_->flush()) {
+      if (!wait(What::room)) return;
+    }
+  }
+
+  // Detached meanwhile. False: the pool's process is gone.
+  bool wait(What what) {
+    Waited waited = Waited::ready;
+    PyThreadState* thread = PyEval_SaveThread();
+    waited = channel_->wait(what, sync::kForever);
+    PyEval_RestoreThread(thread);
+    if (waited == Waited::peer_gone) ended_ = true;
+    // Nothing of a task runs: what a handler raises here is for nobody.
+    if (waited == Waited::interrupted && what == What::message && PyErr_CheckSignals() < 0) PyErr_Clear();
+    return !ended_;
+  }
+
+  bool raise(const std::vector<std::byte>& message) {
+    Piece rest(message);
+    const size_t size = header_of(message).bytes;
+    (void)take(&rest, sizeof(CallHeader));
+    const std::string_view names = text_of(take(&rest, size));
+    const size_t zero = names.find('\0');
+    PyObject* module = PyImport_ImportModule(std::string(names.substr(0, zero)).c_str());
+    PyObject* type = module == nullptr ? nullptr : PyObject_GetAttrString(module, std::string(names.substr(zero + 1)).c_str());
+    Py_XDECREF(module);
+    if (type == nullptr || !PyExceptionClass_Check(type)) {
+      PyErr_Clear();
+      Py_XDECREF(type);
+      module = PyImport_ImportModule("weft.errors");
+      type = module == nullptr ? nullptr : PyObject_GetAttrString(module, "Interrupted");
+      Py_XDECREF(module);
+    }
+    if (type != nullptr) PyErr_SetNone(type);
+    Py_XDECREF(type);
+    return false;
+  }
+
+  std::unique_ptr<channel::Channel> channel_;
+  channel::BlockReader reader_;
+  channel::BlockWriter writer_;
+  Callee callee_;
+  std::deque<std::vector<std::byte>> waiting_;
+  uint64_t current_ = 0;          // the call that is at work
+  bool calling_ = false;          // its own function runs
+  std::vector<std::byte> early_;  // the interrupt that came before that
+  bool ended_ = false;
+  const bool measure_;
+};
+
+ProcessWorker* this_process = nullptr;  // the main thread's; between two bytecodes too
+
+PyObject* on_poke(PyObject*, PyObject*) {
+  try {
+    if (this_process != nullptr && !this_process->look()) return nullptr;
+  } catch (const std::exception& error) {  // the channel is broken: the pool ends this process
+    PyErr_SetString(PyExc_SystemError, error.what());
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+PyMethodDef poke_function = {"weft_poke", on_poke, METH_VARARGS, "The pool wants something. Internal."};
+
+bool install_handler() {
+#ifdef SIGURG
+  PyObject* handler = PyCFunction_New(&poke_function, nullptr);
+  PyObject* module = handler == nullptr ? nullptr : PyImport_ImportModule("_signal");
+  PyObject* done = module == nullptr ? nullptr : PyObject_CallMethod(module, "signal", "iO", SIGURG, handler);
+  Py_XDECREF(handler);
+  Py_XDECREF(module);
+  Py_XDECREF(done);
+  return done != nullptr;
+#else
+  return true;
+#endif
+}
+
+// run_process_worker(kind, descriptors, setup): returns when the pool has no more for this process.
+PyObject* run_process_worker(PyObject*, PyObject* args) {
+  int kind;
+  std::array<int, channel::ChannelEnds::kCount> numbers;
+  const char* setup;
+  Py_ssize_t size;
+  if (!PyArg_ParseTuple(args, "i(iiiii)y#", &kind, &numbers[0], &numbers[1], &numbers[2], &numbers[3], &numbers[4], &setup,
+                        &size)) {
+    return nullptr;
+  }
+#if defined(__linux__)
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+  try {
+    const auto ends = channel::ChannelEnds::from_order(static_cast<channel::ChannelKind>(kind & 0xff), numbers);
+    ProcessWorker worker(channel::attach(ends, std::thread::hardware_concurrency() > 2), (kind & kMeasure) != 0);
+    this_process = &worker;
+    const bool good = install_handler() && worker.begin({setup, static_cast<size_t>(size)});
+    if (good) worker.work();
+    worker.clear();
+    this_process = nullptr;
+    if (!good) return nullptr;
+  } catch (const std::exception& error) {
+    this_process = nullptr;
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+    return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+}  // namespace
+
+PyMethodDef process_functions[] = {
+    {"run_process_worker", run_process_worker, METH_VARARGS,
+     "run_process_worker($module, kind, descriptors, setup, /)\n--\n\n"
+     "Work for the pool at the other end of a channel until that ends. Internal: for worker processes."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace weft::core
