@@ -1,20 +1,13 @@
 """From the name of a flavor to an executor, and back.
 
 The one place that knows which class stands for which flavor, so that a flavor gets workers of weft's own by
-changing a line here. Classes are imported when asked for: a program that only uses threads never loads
-multiprocessing.
-
-"processes" and "interpreters" are the standard library's pools for now, sized by the CPUs that are ours to
-use. Process workers are started by forkserver where there is one, on every version: fork, which is still
-the default of 3.13 on Linux, copies locks that other threads hold and can wedge the child for good.
+changing a line here. Classes are imported when asked for: a program that only uses threads loads none of the others.
 Pinned by tests/test_run.py.
 """
 
 import sys
 from concurrent.futures import Executor
-from typing import Any, cast
 
-from weft._capabilities import usable_cpus
 from weft.errors import FlavorUnavailable
 
 
@@ -41,30 +34,14 @@ def make_executor(flavor: str, max_workers: int | None, name: str | None) -> tup
 
         return SerialExecutor(), ""
     if flavor == "processes":
-        return _stdlib_processes(max_workers), "the standard library's process pool"
+        from weft.executors import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(max_workers), ""
     if flavor == "interpreters":
-        return _stdlib_interpreters(max_workers, name), "the standard library's interpreter pool"
+        from weft.executors import InterpreterPoolExecutor
+
+        return InterpreterPoolExecutor(max_workers, thread_name_prefix=name or ""), ""
     raise FlavorUnavailable(flavor=flavor)
-
-
-def _stdlib_processes(max_workers: int | None) -> Executor:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    if max_workers is None:
-        # The wait of Windows for several handles takes no more than 61 of them.
-        max_workers = min(61, usable_cpus()) if sys.platform == "win32" else usable_cpus()
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    return ProcessPoolExecutor(max_workers, mp_context=multiprocessing.get_context(method))
-
-
-def _stdlib_interpreters(max_workers: int | None, name: str | None) -> Executor:
-    import concurrent.futures
-
-    pool: Any = getattr(concurrent.futures, "InterpreterPoolExecutor", None)
-    if pool is None:
-        raise FlavorUnavailable(flavor="interpreters", needs="Python 3.14 or newer")
-    return cast("Executor", pool(max_workers or min(32, usable_cpus() + 4), thread_name_prefix=name or ""))
 
 
 def flavor_of(executor: Executor) -> str:

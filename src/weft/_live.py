@@ -19,8 +19,8 @@ class Forkable(Protocol):
 class Live[T: Forkable]:
     """The objects that were added and still exist. They are told of a fork.
 
-    Not a `weakref.WeakSet`, which free threads may not walk while it changes, and which forgets an object in Python code: an
-    interrupt of the task that dropped the object would be raised in there, and swallowed.
+    Not a `weakref.WeakSet`, which free threads may not walk while it changes, and which forgets an object in Python
+    code: an interrupt of the task that dropped the object would be raised in there, and swallowed.
     """
 
     def __init__(self) -> None:

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
     from weft.errors import PayloadError
 
+    def call_chunk(fn: Callable[..., Any], items: list[Any], star: bool, /) -> tuple[list[Any], BaseException | None]:
+        """`_core.call_chunk`, which the core puts here: a worker need not import `_core` for it."""
+        ...
+
+
 __all__ = [
     "load_function",
     "pack_failure",

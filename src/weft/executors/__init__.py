@@ -11,12 +11,22 @@ import importlib
 TYPE_CHECKING = False  # `typing` would cost a template process (_template/) more than all the rest of this
 if TYPE_CHECKING:
     from weft.executors._joblib import register_joblib
+    from weft.executors.interpreters import InterpreterPoolExecutor
+    from weft.executors.processes import ProcessPoolExecutor
     from weft.executors.serial import SerialExecutor
     from weft.executors.threads import ThreadPoolExecutor
 
-__all__ = ["SerialExecutor", "ThreadPoolExecutor", "register_joblib"]
+__all__ = [
+    "InterpreterPoolExecutor",
+    "ProcessPoolExecutor",
+    "SerialExecutor",
+    "ThreadPoolExecutor",
+    "register_joblib",
+]
 
 _HOMES = {
+    "InterpreterPoolExecutor": "weft.executors.interpreters",
+    "ProcessPoolExecutor": "weft.executors.processes",
     "SerialExecutor": "weft.executors.serial",
     "ThreadPoolExecutor": "weft.executors.threads",
     "register_joblib": "weft.executors._joblib",

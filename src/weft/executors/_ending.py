@@ -27,6 +27,7 @@ from weft import _core
 _DEFAULT_GRACE = 5.0  # seconds without progress
 _STOP_WITHIN = 0.7  # seconds that an interrupted task gets: with what else there is to do, exit takes the grace and 1 s
 _STOP_WITHIN_CTRL_C = 0.1  # the same for a `with` block that Ctrl-C ends, which is to be felt at once (invariant 4)
+_CLOSE_WITHIN = 1.0  # seconds for interpreters and processes to close, once nothing runs in them
 _ASK_AGAIN = 0.1  # seconds between interrupts of the same task
 _SHOWN = 5  # tasks named in the message
 
@@ -144,9 +145,18 @@ def _end_interpreter() -> None:
     finally:
         for pool in every:
             pool._finish()
+        _close_workers(every)
         templates = sys.modules.get("weft.executors._template.template")
         if templates is not None:
             templates.end_interpreter()
+
+
+def _close_workers(pools: Iterable[_core.Pool]) -> None:
+    """Wait until the threads of pools that have left have closed their interpreters or processes."""
+    end = time.monotonic() + _CLOSE_WITHIN
+    for pool in pools:
+        if pool._wait_left(0):
+            pool._worker_threads().join(max(0.0, end - time.monotonic()))
 
 
 threading._register_atexit(_end_interpreter)  # type: ignore[attr-defined]  # the stdlib's own hook for this

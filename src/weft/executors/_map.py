@@ -34,14 +34,24 @@ from weft.errors import Interrupted, PoolForked
 if TYPE_CHECKING:
     from weft.executors._pool import PoolExecutor
 
-type _Chunk = tuple[list[Any], BaseException | None, int, int]  # results, error, items, nanoseconds
+# results; error, in bytes from a worker that shares no objects with us; items; nanoseconds
+type _Chunk = tuple[list[Any], BaseException | bytes | None, int, int]
+
+type Runner = Callable[[Callable[..., Any], list[Any], bool], _Chunk]
 
 _TARGET = 2_000_000  # nanoseconds of work in a chunk
 _GROWTH = 8  # a chunk is at most so many times the last one
 _AHEAD = 2  # chunks under way for each worker
 
 
-def _run_chunk(fn: Callable[..., Any], items: list[Any], star: bool) -> _Chunk:
+def unpack_failure(packed: bytes) -> BaseException:
+    """An item's error."""
+    from weft._payloads.calling import unpack_failure as unpack  # the thread pool can do without
+
+    return unpack(packed)
+
+
+def run_chunk(fn: Callable[..., Any], items: list[Any], star: bool) -> _Chunk:
     start = time.perf_counter_ns()
     untouched = contextvars.copy_context()
     results, error = _core.call_chunk(fn, items, star)
@@ -53,7 +63,7 @@ def _run_chunk(fn: Callable[..., Any], items: list[Any], star: bool) -> _Chunk:
     return results, error, len(items), time.perf_counter_ns() - start
 
 
-def _run_one(fn: Callable[..., Any], items: list[Any], star: bool) -> _Chunk:
+def run_one(fn: Callable[..., Any], items: list[Any], star: bool) -> _Chunk:
     """A chunk of one item whose error is the task's own, so that the options of a view apply to it."""
     start = time.perf_counter_ns()
     result = fn(*items[0]) if star else fn(items[0])
@@ -69,7 +79,7 @@ def _not_the_end(error: BaseException) -> BaseException:
     return instead
 
 
-for _runner in (_run_chunk, _run_one):  # in traces, the tasks bear the name of what they run
+for _runner in (run_chunk, run_one):  # in traces, the tasks bear the name of what they run
     _core.name_by_first_argument(_runner)
 
 
@@ -89,6 +99,7 @@ class _Map:
         ordered: bool,
         one_by_one: bool,
         timeout: float | None,
+        runners: tuple[Runner, Runner],
     ) -> None:
         self.pool: PoolExecutor | None = pool  # until all is submitted: a pool that was dropped ends although we live
         self._workers = pool.max_workers
@@ -96,7 +107,7 @@ class _Map:
         self._items = items
         self._star = star
         self._left = total  # items not yet submitted; None: unknown
-        self._run = _run_one if one_by_one else _run_chunk
+        self._run = runners[one_by_one]
         self._fixed = 1 if one_by_one else chunksize
         self._size = self._fixed or 1
         self._buffer = buffersize
@@ -216,6 +227,8 @@ class _Map:
                 results, error, items, _ = future.result(self._time_left())
             except StopIteration as raised:
                 raise _not_the_end(raised) from None
+            if isinstance(error, bytes):
+                error = unpack_failure(error)
             with self._lock:
                 self._chunks.popleft() if self._ordered else self._chunks.remove(future)
                 self._ahead -= 1  # the others are taken when the reader is back
@@ -307,6 +320,7 @@ def parallel_map(
     buffersize: int | None,
     ordered: bool,
     one_by_one: bool,
+    runners: tuple[Runner, Runner],
 ) -> Iterator[Any]:
     """The iterator behind `map`; see `PoolExecutor.map`."""
     _checked_count("chunksize", chunksize, message="chunksize must be >= 1.")
@@ -330,6 +344,7 @@ def parallel_map(
         ordered=ordered,
         one_by_one=one_by_one,
         timeout=timeout,
+        runners=runners,
     )
     _live.add(work)
     work.start()

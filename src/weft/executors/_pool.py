@@ -160,7 +160,12 @@ class PoolExecutor(_core.Pool):
             buffersize=buffersize,
             ordered=ordered,
             one_by_one=self._one_by_one,
+            runners=self._chunk_runners(),
         )
+
+    def _chunk_runners(self) -> tuple[_map.Runner, _map.Runner]:
+        """What `map` submits: for a chunk, and for a single item."""
+        return _map.run_chunk, _map.run_one
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks; what is queued still runs, unless it is to be cancelled.

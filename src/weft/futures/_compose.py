@@ -1,8 +1,8 @@
 """`when_all`, `when_any`, `dataflow`, `ready_future`, `shared_future`: futures made of futures.
 
-The work is done in the core (src/weft/_core/future/compose.hpp): no thread waits, and each call makes one future. Here the
-inputs are told apart: those of weft are taken as they are; those of the standard library and of asyncio are mirrored
-by one of weft's, which settles as they do.
+The work is done in the core (src/weft/_core/future/compose.hpp): no thread waits, and each call makes one future. Here
+the inputs are told apart: those of weft are taken as they are; those of the standard library and of asyncio are
+mirrored by one of weft's, which settles as they do.
 
 Any thread may call anything. A future of asyncio belongs to its loop, so its callback is added there; its loop has to
 run for anything to happen.
