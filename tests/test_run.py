@@ -18,6 +18,7 @@ import pytest
 import weft
 from weft import RuntimeConfig
 from weft._ending import stop
+from weft._flavors import flavor_of
 from weft._rules import RULES, Question, decide
 from weft.errors import Interrupted, InvalidSetting
 from weft.executors import SerialExecutor, ThreadPoolExecutor
@@ -135,7 +136,7 @@ def test_processes_are_other_processes() -> None:
     decision = weft.last_decision()
     assert decision is not None
     assert (decision.resolved, decision.max_workers) == ("processes", 1)
-    assert "standard library" in decision.reason
+    assert flavor_of(executor) == "processes"
 
 
 @pytest.mark.skipif(not INTERPRETERS, reason="sub-interpreters need 3.14")

@@ -2,8 +2,8 @@
 list of the same numbers.
 
 The arrays are made before the clock starts, and a sample is as many calls as make some milliseconds. numpy is
-imported by the first sample, not by this module: nobody else's samples should have its threads beside them. So is numba,
-whose compiling is not timed.
+imported by the first sample, not by this module: nobody else's samples should have its threads beside them. So is
+numba, whose compiling is not timed.
 """
 
 from __future__ import annotations

@@ -10,7 +10,10 @@ The stdlib's own pools are rows too: they keep the suite honest about what the s
 
 import concurrent.futures
 import enum
+import os
+import select
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -19,7 +22,7 @@ from typing import Protocol
 
 import pytest
 
-from weft.executors import SerialExecutor, ThreadPoolExecutor
+from weft.executors import InterpreterPoolExecutor, ProcessPoolExecutor, SerialExecutor, ThreadPoolExecutor
 
 PATIENCE = 30.0
 """Seconds after which a wait of a test has failed; never waited for where all is well."""
@@ -53,6 +56,51 @@ class Gate(Protocol):
     def wait(self, timeout: float | None = None) -> bool: ...
 
 
+class CrossingGate:
+    """A gate that can be pickled, for workers that share no objects with the test: a named pipe, open once it has a byte.
+
+    The one that made it keeps the pipe; it is gone with that.
+    """
+
+    def __init__(self) -> None:
+        self._path = tempfile.mktemp(prefix="weft-gate-")
+        os.mkfifo(self._path)  # fails if it is there already
+        self._descriptor = os.open(self._path, os.O_RDWR)
+
+    def __reduce__(self) -> tuple[Callable[[str], Gate], tuple[str]]:
+        return (GateFromAfar, (self._path,))
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+            os.unlink(self._path)
+
+    def set(self) -> None:
+        os.write(self._descriptor, b"x")
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return bool(select.select([self._descriptor], [], [], timeout)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class GateFromAfar:
+    """What becomes of a `CrossingGate` in a worker."""
+
+    path: str
+
+    def set(self) -> None:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
+        os.write(descriptor, b"x")
+        os.close(descriptor)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            return bool(select.select([descriptor], [], [], timeout)[0])
+        finally:
+            os.close(descriptor)
+
+
 @dataclass(frozen=True, slots=True)
 class Flavor:
     """A row of the table."""
@@ -73,6 +121,12 @@ class Flavor:
 THREADS_OF_THE_STDLIB = frozenset(
     {Can.OVERLAP, Can.WORKERS, Can.SHARE, Can.NAME_THREADS, Can.INITIALIZE, Can.BE_LOOP_DEFAULT}
     | ({Can.MAP_LAZILY, Can.RAISE_FALSY} if sys.version_info >= (3, 14) else set())
+)
+
+# The tests of options, context, interrupts and initializers use objects that the test shares with its tasks: for workers that
+# share none, test_remote.py asks for the same things.
+OF_ANOTHER_WORLD = frozenset(
+    {Can.OVERLAP, Can.WORKERS, Can.OWN_FUTURES, Can.CANCEL_AT_ONCE, Can.MAP_LAZILY, Can.MAP_UNORDERED, Can.RAISE_FALSY}
 )
 
 FLAVORS = (
@@ -101,6 +155,28 @@ FLAVORS = (
                 Can.HELP,
             }
         ),
+    ),
+    *(
+        [
+            Flavor(
+                name="interpreters",
+                make=InterpreterPoolExecutor,
+                cls=InterpreterPoolExecutor,
+                stdlib=concurrent.futures.InterpreterPoolExecutor,
+                can=OF_ANOTHER_WORLD,
+                gate=CrossingGate,
+            )
+        ]
+        if sys.version_info >= (3, 14)
+        else []
+    ),
+    Flavor(
+        name="processes",
+        make=ProcessPoolExecutor,
+        cls=ProcessPoolExecutor,
+        stdlib=concurrent.futures.ProcessPoolExecutor,
+        can=OF_ANOTHER_WORLD,
+        gate=CrossingGate,
     ),
     Flavor(
         name="stdlib-threads",

@@ -151,7 +151,7 @@ def test_after_shutdown_the_rest_is_refused(pools: Pools):
             next(results)
 
 
-@needs(Can.OVERLAP)
+@needs(Can.OVERLAP, Can.SHARE)
 def test_lazy_reading_from_a_worker(pools: Pools, one: Any):
     """The reader is the only worker itself."""
 

@@ -152,7 +152,7 @@ def test_a_task_may_shut_its_pool_down_without_waiting(pools: Pools):
         pool.submit(tasks.nothing)
 
 
-@needs(Can.OVERLAP, Can.OWN_FUTURES)
+@needs(Can.OVERLAP, Can.OWN_FUTURES, Can.SHARE)
 def test_a_task_that_would_wait_for_itself_is_told(pools: Pools):
     pool = pools(1)
     with pytest.raises(RuntimeError, match="task"):

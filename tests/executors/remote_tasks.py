@@ -1,0 +1,159 @@
+"""Functions for workers that share nothing with the test: what they keep, they keep in their own interpreter."""
+
+import contextvars
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+kept: list[Any] = []
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nothing")
+
+
+def where() -> tuple[int, int]:
+    """The process and the interpreter."""
+    if sys.version_info >= (3, 14):
+        from concurrent import interpreters
+
+        return os.getpid(), interpreters.get_current().id
+    return os.getpid(), 0
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+def nap_for_ever() -> None:
+    while True:
+        time.sleep(0.05)
+
+
+def refuse_to_stop() -> None:
+    while True:
+        try:
+            time.sleep(0.05)
+        except BaseException:
+            pass
+
+
+def write_into(view: memoryview, value: int) -> int:
+    view[0] = value
+    return len(view)
+
+
+def keep(thing: Any) -> None:
+    kept.append(thing)
+
+
+def first_kept() -> int:
+    return kept[0][0]
+
+
+def forget() -> None:
+    kept.clear()
+
+
+def said() -> str:
+    return variable.get()
+
+
+def set_and_say(text: str) -> str:
+    before = variable.get()
+    variable.set(text)
+    return before
+
+
+def import_numpy() -> str:
+    import numpy as np
+
+    return np.__version__
+
+
+def fail_with_all() -> None:
+    try:
+        raise KeyError("the cause")
+    except KeyError as cause:
+        error = ValueError("what happened")
+        error.add_note("a note")
+        raise ExceptionGroup("several", [error, OSError(2, "no such thing")]) from cause
+
+
+def start_a_thread(seconds: float) -> None:
+    import threading
+
+    threading.Thread(target=time.sleep, args=(seconds,)).start()
+
+
+def lock() -> Any:
+    import threading
+
+    return {"a": [threading.Lock()]}
+
+
+def raise_in_start(text: str) -> None:
+    raise LookupError(text)
+
+
+def add_to_kept(value: int) -> None:
+    kept.append(value)
+
+
+def all_kept() -> list[Any]:
+    return list(kept)
+
+
+def die(number: int = signal.SIGKILL) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(30)
+
+
+def leave(status: int) -> None:
+    os._exit(status)
+
+
+def pid_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def echo_array(array: Any) -> Any:
+    return array
+
+
+def add_one(array: Any) -> Any:
+    return array + 1
+
+
+def is_read_only(array: Any) -> bool:
+    return not array.flags.writeable
+
+
+def grow(megabytes: int) -> int:
+    kept.append(bytearray(megabytes * 2**20))
+    kept[-1][::4096] = b"x" * len(range(0, megabytes * 2**20, 4096))
+    return os.getpid()
+
+
+class Bomb:
+    """Goes off in the moment that it was made for."""
+
+    def __init__(self, moment: str) -> None:
+        self.moment = moment
+
+    def __reduce__(self) -> Any:
+        if self.moment == "pickle":
+            raise RuntimeError("bomb")
+        return (explode if self.moment == "unpickle" else Bomb, (self.moment,))
+
+    def __call__(self) -> None:
+        raise RuntimeError("bomb")
+
+
+def explode(_: str) -> None:
+    raise RuntimeError("bomb")
+
+
+def make_bomb(moment: str) -> Bomb:
+    return Bomb(moment)

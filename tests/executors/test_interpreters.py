@@ -1,0 +1,105 @@
+"""What only interpreters can do, and what can only happen to them."""
+
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from tests.executors import remote_tasks as tasks
+from tests.executors.child import run_child, wait_until
+from weft.errors import FlavorUnavailable, PayloadError
+from weft.executors import InterpreterPoolExecutor
+
+if sys.version_info < (3, 14):
+
+    def test_older_pythons_have_none() -> None:
+        with pytest.raises(FlavorUnavailable, match=r"3\.14"):
+            InterpreterPoolExecutor(1)
+
+else:
+    from concurrent import interpreters
+
+    @pytest.fixture
+    def pool() -> Any:
+        with InterpreterPoolExecutor(2) as pool:
+            yield pool
+
+    def test_each_worker_is_an_interpreter_of_its_own(pool: Any) -> None:
+        start = threading.Barrier(2)
+        del start
+        found = {future.result(30) for future in [pool.submit(tasks.where) for _ in range(200)]}
+        assert all(interpreter != interpreters.get_main().id for _, interpreter in found)
+        assert 1 <= len(found) <= 2
+
+    def test_a_memoryview_is_lent(pool: Any) -> None:
+        numbers = bytearray(10)
+        assert pool.submit(tasks.write_into, memoryview(numbers), 7).result(30) == 10
+        assert numbers[0] == 7
+
+    def test_a_memoryview_that_the_worker_keeps() -> None:
+        with InterpreterPoolExecutor(1) as pool:
+            numbers = bytearray(b"abc")
+            pool.submit(tasks.keep, memoryview(numbers)).result(30)
+            numbers[0] = 9
+            assert pool.submit(tasks.first_kept).result(30) == 9
+            with pytest.raises(BufferError):
+                numbers.append(1)  # it is lent
+            pool.submit(tasks.forget).result(30)
+            numbers.append(1)
+
+    def test_a_module_that_refuses(pool: Any) -> None:
+        numpy = pytest.importorskip("numpy")
+        with pytest.raises(ImportError):
+            pool.submit(tasks.import_numpy).result(30)
+        with pytest.raises(PayloadError, match="numpy"):
+            pool.submit(tasks.echo_array, numpy.zeros(3)).result(30)
+        assert pool.submit(abs, -1).result(30) == 1
+
+    def test_they_are_closed_with_the_pool() -> None:
+        before = len(interpreters.list_all())
+        for _ in range(10):
+            with InterpreterPoolExecutor(2) as pool:
+                assert list(pool.map(abs, range(-20, 0))) == list(range(20, 0, -1))
+        assert len(interpreters.list_all()) == before
+
+    @pytest.mark.parametrize("end", ["", "pool.shutdown(wait=False)", "sys.exit(3)", "raise KeyboardInterrupt"])
+    def test_the_end_of_the_program_closes_them(end: str) -> None:
+        ended = run_child(
+            f"""
+import sys
+from tests.executors import remote_tasks as tasks
+from weft.executors import InterpreterPoolExecutor
+if __name__ == "__main__":
+    pool = InterpreterPoolExecutor(2)
+    print(pool.submit(abs, -1).result(30))
+    pool.submit(tasks.pid_after, 0.1)
+    {end}
+"""
+        )
+        assert "remaining subinterpreters" not in ended.errors
+        assert "Fatal" not in ended.errors
+
+    def test_a_spinning_task_does_not_hold_up_the_end() -> None:
+        ended = run_child(
+            """
+from tests.executors import remote_tasks as tasks
+from weft.executors import InterpreterPoolExecutor
+if __name__ == "__main__":
+    pool = InterpreterPoolExecutor(2)
+    futures = [pool.submit(tasks.spin) for _ in range(3)]
+    while not futures[0].running(): pass
+""",
+            WEFT_EXIT_GRACE="0.1",
+        )
+        assert ended.status == 0, ended
+        assert "remaining subinterpreters" not in ended.errors
+
+    def test_a_thread_that_a_task_left_running(pool: Any) -> None:
+        """Python itself waits for it when the interpreter ends."""
+        pool.submit(tasks.start_a_thread, 0.2).result(30)
+
+    def test_two_pools_side_by_side() -> None:
+        with InterpreterPoolExecutor(1) as one, InterpreterPoolExecutor(1) as other:
+            assert one.submit(tasks.where).result(30) != other.submit(tasks.where).result(30)
+            wait_until(lambda: one._queued() == 0, "it is idle")

@@ -1,0 +1,267 @@
+"""What only processes can do, and what can only happen to processes."""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import BrokenExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.executors import remote_tasks as tasks
+from tests.executors.child import run_child, wait_until
+from tests.lateness import check_within
+from weft.errors import InvalidSetting, TaskTimeout, WorkerCrashed
+from weft.executors import ProcessPoolExecutor
+
+numpy = pytest.importorskip("numpy")
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def memories() -> int:
+    """Shared memory that this process has mapped or open."""
+    return Path("/proc/self/maps").read_text().count("/memfd:weft")
+
+
+@pytest.fixture
+def pool() -> Any:
+    with ProcessPoolExecutor(2) as pool:
+        yield pool
+
+
+# ---- death
+
+
+def test_a_killed_worker_fails_its_task_and_no_other(pool: Any) -> None:
+    """The row of the table: one SIGKILL among 1,000 tasks."""
+    before = [pool.submit(abs, -number) for number in range(500)]
+    killed = pool.submit(tasks.die)
+    after = [pool.submit(abs, -number) for number in range(500, 999)]
+    assert [future.result(30) for future in before + after] == list(range(999))
+    error = killed.exception(30)
+    assert isinstance(error, WorkerCrashed)
+    assert isinstance(error, BrokenExecutor)
+    assert error.signal == signal.SIGKILL
+    assert error.pid not in (None, os.getpid())
+    assert "die" in str(error)
+    # At full strength: two tasks that take a while run at a time.
+    pids = {future.result(30) for future in [pool.submit(tasks.pid_after, 0.2) for _ in range(2)]}
+    assert len(pids) == 2
+
+
+def test_a_worker_that_exits(pool: Any) -> None:
+    error = pool.submit(tasks.leave, 3).exception(30)
+    assert isinstance(error, WorkerCrashed)
+    assert error.exit_code == 3
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+def test_killed_from_outside_while_idle(pool: Any) -> None:
+    for _ in range(3):
+        pid = pool.submit(os.getpid).result(30)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda pid=pid: not alive(pid), "it is dead")
+        assert pool.submit(abs, -1).result(30) == 1
+
+
+def test_killed_at_random_moments_nothing_is_lost(rng: Any) -> None:
+    """Large results in flight, workers killed: each task has one result, or says that its worker died."""
+    with ProcessPoolExecutor(2) as pool:
+        stop = threading.Event()
+
+        def kill_some() -> None:
+            while not stop.wait(rng.uniform(0.001, 0.03)):
+                for pid in pool._processes:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        pass
+
+        killer = threading.Thread(target=kill_some)
+        killer.start()
+        array = numpy.arange(100_000)
+        futures = [pool.submit(tasks.add_one, array) for _ in range(60)]
+        outcomes = [future.exception(60) for future in futures]
+        stop.set()
+        killer.join(20)
+        assert all(error is None or isinstance(error, WorkerCrashed) for error in outcomes), outcomes
+        for future, error in zip(futures, outcomes, strict=True):
+            if error is None:
+                assert (future.result() == array + 1).all()
+        assert pool.submit(abs, -1).result(30) == 1
+
+
+def test_a_task_that_refuses_to_stop_is_ended(pool: Any) -> None:
+    future = pool.options(timeout=0.2).submit(tasks.refuse_to_stop)
+    began = time.monotonic()
+    assert isinstance(future.exception(30), TaskTimeout)
+    check_within(time.monotonic() - began, 4)
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+def test_terminate_and_kill_workers() -> None:
+    for how in ("terminate_workers", "kill_workers"):
+        pool = ProcessPoolExecutor(2)
+        future = pool.submit(tasks.nap_for_ever)
+        wait_until(future.running, "it runs")
+        getattr(pool, how)()
+        assert isinstance(future.exception(30), WorkerCrashed)
+        with pytest.raises(RuntimeError):
+            pool.submit(abs, -1)
+
+
+def test_nothing_is_left() -> None:
+    with ProcessPoolExecutor(1) as pool:  # the shared template stays
+        pool.submit(abs, -1).result(30)
+    gc.collect()
+    descriptors, mapped = len(os.listdir("/proc/self/fd")), memories()
+    for _ in range(5):
+        with ProcessPoolExecutor(2) as pool:
+            pids = set(pool.map(tasks.pid_after, [0.01] * 8))
+            assert (pool.submit(tasks.add_one, numpy.zeros(1_000_000)).result(30) == 1).all()
+        gc.collect()
+        wait_until(lambda pids=pids: not any(map(alive, pids)), "its processes have ended")
+    wait_until(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "its descriptors are closed")
+    assert memories() <= mapped
+
+
+PARENT = """
+import sys, time
+from tests.executors import remote_tasks as tasks
+from weft.executors import ProcessPoolExecutor
+if __name__ == "__main__":
+    pool = ProcessPoolExecutor(2)
+    print(*pool.map(tasks.pid_after, [0.2] * 4), flush=True)
+    futures = [pool.submit(tasks.nap_for_ever) for _ in range(4)]
+    time.sleep(60)
+"""
+
+
+def test_workers_end_with_their_parent() -> None:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=root) as parent:
+        assert parent.stdout is not None
+        pids = set(map(int, parent.stdout.readline().split()))
+        assert len(pids) == 2
+        parent.kill()
+    wait_until(lambda: not any(map(alive, pids)), "its workers have ended", seconds=5)
+
+
+def test_an_unguarded_main_is_found(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from weft.executors import ProcessPoolExecutor\n"
+        "def double(x): return 2 * x\n"
+        "with ProcessPoolExecutor(1) as pool:\n"
+        "    print(pool.submit(double, 4).result(30))\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "if __name__ == '__main__':" in done.stderr
+
+
+def test_functions_of_main(tmp_path: Path) -> None:
+    script = tmp_path / "guarded.py"
+    script.write_text(
+        "from weft.executors import ProcessPoolExecutor\n"
+        "class Pair:\n"
+        "    def __init__(self, a): self.a = a\n"
+        "def double(pair): return Pair(2 * pair.a)\n"
+        "if __name__ == '__main__':\n"
+        "    with ProcessPoolExecutor(1) as pool:\n"
+        "        print(pool.submit(double, Pair(4)).result(30).a)\n"
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.returncode) == ("8\n", 0), done.stderr
+
+
+# ---- arrays
+
+
+def test_arrays_of_all_sizes_and_kinds(pool: Any) -> None:
+    for array in (
+        numpy.arange(10),
+        numpy.zeros((100, 100)),
+        numpy.ones((300, 1000), dtype="float32"),
+        numpy.asfortranarray(numpy.arange(400_000.0).reshape(400, 1000)),
+        numpy.arange(100_000)[::2],
+        numpy.empty((0, 5)),
+        numpy.array(["a", "bc"]),
+        numpy.array([{}, None], dtype=object),
+    ):
+        found = pool.submit(tasks.echo_array, array).result(30)
+        assert found.dtype == array.dtype
+        assert found.shape == array.shape
+        assert (found == array).all()
+
+
+def test_a_result_can_be_written_and_outlives_its_pool() -> None:
+    with ProcessPoolExecutor(1) as pool:
+        found = pool.submit(tasks.add_one, numpy.zeros(1_000_000)).result(30)
+    found += 1
+    assert (found == 2).all()
+
+
+def test_a_read_only_array_stays_so(pool: Any) -> None:
+    array = numpy.zeros(1_000_000)
+    array.flags.writeable = False
+    assert pool.submit(tasks.is_read_only, array).result(30)
+
+
+def test_many_large_results_at_a_time(pool: Any) -> None:
+    array = numpy.arange(500_000)
+    futures = [pool.submit(tasks.add_one, array) for _ in range(40)]
+    assert all((future.result(30) == array + 1).all() for future in futures)
+
+
+# ---- replacing
+
+
+def test_a_worker_is_replaced_after_so_many_tasks() -> None:
+    with ProcessPoolExecutor(1, max_tasks_per_child=3) as pool:
+        pids = [pool.submit(os.getpid).result(30) for _ in range(9)]
+    assert [pids[:3], pids[3:6], pids[6:]] == [[pid] * 3 for pid in dict.fromkeys(pids)]
+
+
+def test_a_worker_that_grows_is_replaced() -> None:
+    with ProcessPoolExecutor(1, max_memory_per_child=200 * 2**20) as pool:
+        small = {pool.submit(os.getpid).result(30) for _ in range(5)}
+        assert len(small) == 1
+        assert {pool.submit(tasks.grow, 300).result(30)} == small
+        assert pool.submit(os.getpid).result(30) not in small
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("max_tasks_per_child", 0), ("max_memory_per_child", 1), ("max_workers", 0)]
+)
+def test_limits_that_cannot_be(setting: str, value: int) -> None:
+    with pytest.raises(InvalidSetting, match=setting):
+        ProcessPoolExecutor(**{setting: value})
+
+
+def test_ctrl_c_ends_it_cleanly() -> None:
+    ended = run_child(
+        """
+import os, signal, sys, threading
+from tests.executors import remote_tasks as tasks
+from weft.executors import ProcessPoolExecutor
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2) as pool:
+        list(pool.map(tasks.pid_after, [0.01] * 4))
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        list(pool.map(tasks.pid_after, [30] * 4))
+"""
+    )
+    assert ended.status == -signal.SIGINT, ended
+    assert ended.errors.count("Traceback") == 1, ended.errors

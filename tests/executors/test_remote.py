@@ -1,0 +1,232 @@
+"""What interpreters and processes promise beyond the conformance suite: what crosses, what is refused, and how they stop."""
+
+import contextvars
+import pickle
+import sys
+import threading
+import time
+from concurrent.futures import CancelledError, Executor
+from typing import Any
+
+import pytest
+
+from tests.executors import remote_tasks as tasks
+from tests.executors.child import wait_until
+from tests.lateness import check_within
+from weft.errors import InitializerFailed, Interrupted, MissingDependency, PayloadError, TaskTimeout
+from weft.executors import InterpreterPoolExecutor, ProcessPoolExecutor
+
+KINDS: dict[str, Any] = {"processes": ProcessPoolExecutor}
+if sys.version_info >= (3, 14):
+    KINDS["interpreters"] = InterpreterPoolExecutor
+
+
+@pytest.fixture(params=sorted(KINDS))
+def kind(request: pytest.FixtureRequest) -> Any:
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def pool(kind: Any) -> Any:
+    with kind(2) as pool:
+        yield pool
+
+
+# ---- what crosses
+
+
+def test_workers_are_somewhere_else(pool: Executor) -> None:
+    assert pool.submit(tasks.where).result(30) != tasks.where()
+
+
+def test_an_exception_arrives_whole(pool: Executor) -> None:
+    error = pool.submit(tasks.fail_with_all).exception(30)
+    assert isinstance(error, ExceptionGroup)
+    value, missing = error.exceptions
+    assert isinstance(value, ValueError)
+    assert value.__notes__ == ["a note"]
+    assert isinstance(missing, FileNotFoundError)
+    assert isinstance(error.__cause__, KeyError)
+
+
+def test_where_it_was_raised_is_told(pool: Executor) -> None:
+    import traceback
+
+    error = pool.submit(tasks.raise_in_start, "here").exception(30)
+    assert error is not None
+    assert "in raise_in_start" in "".join(traceback.format_exception(error))
+
+
+def test_context_variables_of_modules_cross(pool: Executor) -> None:
+    tasks.variable.set("something")
+    assert pool.submit(tasks.said).result(30) == "something"
+    assert pool.submit(tasks.set_and_say, "else").result(30) == "something"
+    assert pool.submit(tasks.said).result(30) == "something"
+    assert contextvars.Context().run(pool.submit, tasks.said).result(30) == "nothing"
+
+
+def test_a_lambda_crosses(pool: Executor) -> None:
+    pytest.importorskip("cloudpickle")
+    number = 5
+    assert pool.submit(lambda x: x + number, 3).result(30) == 8
+
+
+def test_a_lambda_without_cloudpickle(pool: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cloudpickle", None)
+    with pytest.raises(MissingDependency, match=r"weft\[closures\]"):
+        pool.submit(lambda: 3)
+
+
+# ---- what is refused, and where
+
+
+def test_what_cannot_be_pickled_is_refused_at_submit(pool: Executor) -> None:
+    began = time.monotonic()
+    with pytest.raises(PayloadError) as caught:
+        pool.submit(tasks.echo_array, {"config": {"sock": threading.Lock()}})
+    check_within(time.monotonic() - began, 0.1)
+    assert caught.value.path == "args[0]['config']['sock']"
+    assert isinstance(caught.value, pickle.PicklingError)
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+@pytest.mark.parametrize("moment", ["pickle", "unpickle"])
+def test_bombs_among_the_arguments(pool: Executor, moment: str) -> None:
+    if moment == "pickle":
+        with pytest.raises(PayloadError, match="bomb"):
+            pool.submit(tasks.echo_array, tasks.Bomb(moment))
+    else:
+        with pytest.raises(PayloadError, match="bomb"):
+            pool.submit(tasks.echo_array, tasks.Bomb(moment)).result(30)
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+@pytest.mark.parametrize("moment", ["pickle", "unpickle"])
+def test_bombs_as_results(pool: Executor, moment: str) -> None:
+    with pytest.raises(PayloadError, match="bomb"):
+        pool.submit(tasks.make_bomb, moment).result(30)
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+def test_a_result_that_cannot_be_pickled(pool: Executor) -> None:
+    with pytest.raises(PayloadError) as caught:
+        pool.submit(tasks.lock).result(30)
+    assert caught.value.path == "result['a'][0]"
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+# ---- setting up
+
+
+def test_an_initializer_runs_in_each_worker(kind: Any) -> None:
+    with kind(2, initializer=tasks.add_to_kept, initargs=(7,)) as pool:
+        assert pool.submit(tasks.all_kept).result(30) == [7]
+
+
+def test_an_initializer_that_raises(kind: Any) -> None:
+    with kind(2, initializer=tasks.raise_in_start, initargs=("bad",)) as pool:
+        error = pool.submit(abs, -1).exception(30)
+        assert isinstance(error, InitializerFailed)
+        assert isinstance(error.__cause__, LookupError)
+        with pytest.raises(InitializerFailed):
+            pool.submit(abs, -1)
+
+
+def test_an_initializer_that_cannot_cross(kind: Any) -> None:
+    with pytest.raises(PayloadError, match=r"initargs\[0\]"):
+        kind(2, initializer=tasks.add_to_kept, initargs=(threading.Lock(),))
+
+
+def test_a_module_to_load_that_is_missing(kind: Any) -> None:
+    with kind(1, preload=["no_such_module_of_ours"]) as pool:
+        error = pool.submit(abs, -1).exception(30)
+        assert error is not None
+        assert "no_such_module_of_ours" in f"{error} {error.__cause__}"
+
+
+@pytest.mark.parametrize("preload", ["json", [3], 5])
+def test_preload_that_is_no_list_of_names(kind: Any, preload: Any) -> None:
+    with pytest.raises(TypeError, match="preload"):
+        kind(1, preload=preload)
+
+
+# ---- stopping
+
+
+@pytest.mark.parametrize("task", [tasks.spin, tasks.nap_for_ever], ids=["spins", "sleeps"])
+def test_a_running_task_is_interrupted(pool: Any, task: Any) -> None:
+    future = pool.submit(task)
+    wait_until(future.running, "it runs")
+    began = time.monotonic()
+    assert future.interrupt()
+    with pytest.raises(Interrupted):
+        future.result(30)
+    check_within(time.monotonic() - began, 1)
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+def test_interrupted_by_another_exception(pool: Any) -> None:
+    future = pool.submit(tasks.spin)
+    wait_until(future.running, "it runs")
+    assert future.interrupt(ZeroDivisionError)
+    with pytest.raises(ZeroDivisionError):
+        future.result(30)
+
+
+def test_an_endless_loop_among_many_tasks(pool: Any) -> None:
+    """The row of the table, with fewer tasks."""
+    futures = [pool.submit(abs, -number) for number in range(500)]
+    stuck = pool.options(timeout=0.2).submit(tasks.spin)
+    futures += [pool.submit(abs, -number) for number in range(500, 1000)]
+    assert [future.result(30) for future in futures] == list(range(1000))
+    with pytest.raises(TaskTimeout):
+        stuck.result(30)
+    assert [pool.submit(abs, -number).result(30) for number in range(10)] == list(range(10))
+    assert pool._stats()["abandoned"] == 0
+
+
+def test_tasks_behind_a_long_one_are_not_held_up(pool: Any) -> None:
+    """Short tasks teach it to send ahead; then one is long."""
+    assert sum(future.result(30) for future in [pool.submit(abs, -1) for _ in range(2000)]) == 2000
+    long = pool.submit(tasks.nap_for_ever)
+    wait_until(long.running, "it runs")
+    began = time.monotonic()
+    assert sum(future.result(30) for future in [pool.submit(abs, -1) for _ in range(200)]) == 200
+    check_within(time.monotonic() - began, 1)
+    assert long.interrupt()
+    assert isinstance(long.exception(30), Interrupted)
+
+
+def test_retries_happen_in_workers(pool: Any) -> None:
+    error = pool.options(retries=2, backoff=0.001).submit(tasks.raise_in_start, "again").exception(30)
+    assert "failed 3 times" in error.__notes__[0]
+
+
+def test_shutdown_cancels_what_is_queued(kind: Any) -> None:
+    pool = kind(1)
+    first = pool.submit(tasks.pid_after, 0.3)
+    wait_until(first.running, "it runs")
+    queued = [pool.submit(tasks.pid_after, 0.3) for _ in range(5)]
+    pool.shutdown(wait=True, cancel_futures=True)
+    assert first.done()
+    assert (
+        sum(isinstance(future.exception(0), CancelledError) if not future.cancelled() else True for future in queued)
+        == 5
+    )
+
+
+def test_what_was_submitted_is_done_before_the_end(kind: Any) -> None:
+    with kind(2) as pool:
+        futures = [pool.submit(abs, -number) for number in range(300)]
+    assert [future.result(0) for future in futures] == list(range(300))
+
+
+def test_map_keeps_each_error(pool: Any) -> None:
+    results = pool.map(tasks.raise_in_start, ["a", "b"])
+    with pytest.raises(LookupError, match="a"):
+        next(results)
+
+
+def test_many_tasks_of_all_sizes(pool: Any) -> None:
+    sent = [bytes(number * 37 % 200_000) for number in range(300)]
+    assert [len(one) for one in pool.map(tasks.echo_array, sent)] == [len(one) for one in sent]
