@@ -20,8 +20,11 @@
 #include "pool/drain.hpp"
 #include "pool/fork.hpp"
 #include "pool/pool.hpp"
-#include "remote/process_child.hpp"
 #include "tracing/trace.hpp"
+
+#ifdef WEFT_PROCESSES
+#include "remote/process_child.hpp"
+#endif
 
 namespace weft::core {
 
@@ -131,9 +134,12 @@ int module_exec(PyObject* module) {
     return -1;
   }
   for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions,
-                                 await_functions, process_functions, region_functions, kernel_functions, linear_functions}) {
+                                 await_functions, region_functions, kernel_functions, linear_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
+#ifdef WEFT_PROCESSES
+  if (PyModule_AddFunctions(module, process_functions) < 0) return -1;
+#endif
   try {
     pybind11::detail::ensure_internals();
     bind_introspection(module);

@@ -16,7 +16,10 @@
 
 #include "pool/pool.hpp"
 #include "remote/interpreter.hpp"
+
+#ifdef WEFT_PROCESSES
 #include "remote/process.hpp"
+#endif
 
 namespace weft::core {
 
@@ -211,9 +214,11 @@ PyObject* entry_call(PyObject* object, PyObject*, PyObject*) {
     case trace::Flavor::interpreters:
       run_interpreter_worker(core, *worker);
       break;
+#ifdef WEFT_PROCESSES
     case trace::Flavor::processes:
       run_process_worker_thread(core, *worker);
       break;
+#endif
     default:
       run_thread_worker(core, *worker);
   }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "channel/pieces.hpp"
@@ -9,6 +11,17 @@
 #include "remote/wire.hpp"
 
 namespace weft::core {
+
+// SAFETY: the structs of wire.hpp are plain, and sent as they are; text is bytes.
+template <class Struct>
+channel::Piece piece_of(const Struct& plain) {
+  static_assert(std::is_trivially_copyable_v<Struct>);
+  return {reinterpret_cast<const std::byte*>(&plain), sizeof plain};
+}
+inline channel::Piece piece_of(std::string_view text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+inline std::string_view text_of(channel::Piece piece) { return {reinterpret_cast<const char*>(piece.data()), piece.size()}; }
 
 // Memory of a block that the other process lent.
 class LeasedMemory final : public LentMemory {
@@ -34,6 +47,10 @@ struct OutgoingBuffer {
 class OutgoingBuffers {
  public:
   void add(const OutgoingBuffer&, channel::BlockWriter&);
+  // SAFETY: as above.
+  channel::Piece table() const {
+    return {reinterpret_cast<const std::byte*>(entries.data()), entries.size() * sizeof(wire::BufferEntry)};
+  }
 
   std::vector<wire::BufferEntry> entries;
   std::vector<channel::Piece> pieces;

@@ -36,11 +36,6 @@ constexpr int kPoke = SIGURG;
 constexpr int kPoke = 0;
 #endif
 
-template <class Struct>
-Piece piece_of(const Struct& plain) {
-  return {reinterpret_cast<const std::byte*>(&plain), sizeof plain};  // SAFETY: sent as it is, see wire.hpp
-}
-Piece piece_of(std::string_view text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
 
 struct InFlight {
   Future* future;
@@ -203,8 +198,7 @@ class ProcessRunner final : public Runner, public Interrupter {
                             .definition = definition.size(),
                             .context = context.size()};
     std::vector<Piece> pieces{piece_of(header),
-                              {reinterpret_cast<const std::byte*>(buffers.entries.data()),
-                               buffers.entries.size() * sizeof(wire::BufferEntry)},
+                              buffers.table(),
                               piece_of(call.bytes),
                               piece_of(definition),
                               piece_of(context)};
@@ -334,7 +328,7 @@ class ProcessRunner final : public Runner, public Interrupter {
       case ReplyHeader::answer: {
         if (in_flight_.empty() || in_flight_.front().id != header.id) throw channel::Corrupt("an answer that nobody asked for");
         Report report = end_first(header.raised != 0 ? Report::raised : Report::returned);
-        report.bytes.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        report.bytes.assign(text_of(bytes));
         report.buffers = incoming_buffers(entries, header.buffers, &message, *process_.reader);
         report.ended = report.future->traced != nullptr ? header.ended : 0;
         if (report.future->traced != nullptr) report.future->traced->began.store(header.began, sync::relaxed);
@@ -356,7 +350,7 @@ class ProcessRunner final : public Runner, public Interrupter {
         process_.ready = true;
         break;
       case ReplyHeader::failed:
-        failure_.assign(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+        failure_.assign(text_of(bytes));
         has_failure_ = true;
         break;
       case ReplyHeader::aside:

@@ -36,12 +36,6 @@ using channel::What;
 using wire::CallHeader;
 using wire::ReplyHeader;
 
-template <class Struct>
-Piece piece_of(const Struct& plain) {
-  return {reinterpret_cast<const std::byte*>(&plain), sizeof plain};  // SAFETY: sent as it is, see wire.hpp
-}
-Piece piece_of(std::string_view text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
-std::string_view text_of(Piece piece) { return {reinterpret_cast<const char*>(piece.data()), piece.size()}; }
 
 // Bytes that this process has in memory; 0 where that is not known.
 uint64_t resident_bytes() {
@@ -200,7 +194,7 @@ class ProcessWorker final : public Callee::Watcher {
 
   void send(const ReplyHeader& header, Piece bytes, const OutgoingBuffers& buffers) {
     std::vector<Piece> pieces{piece_of(header)};
-    pieces.push_back({reinterpret_cast<const std::byte*>(buffers.entries.data()), buffers.entries.size() * sizeof(wire::BufferEntry)});
+    pieces.push_back(buffers.table());
     pieces.push_back(bytes);
     pieces.insert(pieces.end(), buffers.pieces.begin(), buffers.pieces.end());
     while (!channel_->try_send(pieces)) {

@@ -1,13 +1,15 @@
 #include "remote/remote.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <system_error>
 
 #include "pool/pool.hpp"
 #include "sync/signals.hpp"
 #include "tracing/trace.hpp"
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 
 namespace weft::core {
 
