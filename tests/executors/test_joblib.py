@@ -11,9 +11,7 @@ from typing import Any
 import joblib
 import pytest
 
-from tests.executors.child import wait_until
 from tests.executors.tasks import inverse
-from tests.lateness import check_within
 from weft.executors import register_joblib
 
 
@@ -133,17 +131,6 @@ def test_a_timeout() -> None:
     with pytest.raises(multiprocessing.TimeoutError):
         joblib.Parallel(n_jobs=2, timeout=0.05)(joblib.delayed(wait_a_little)(gate) for _ in range(2))
     gate.set()
-
-
-def test_a_task_that_cannot_be_stopped_is_left_behind(caplog: pytest.LogCaptureFixture) -> None:
-    """It is said so, and the call ends nevertheless."""
-    before = threading.active_count()
-    began = time.monotonic()
-    with pytest.raises(multiprocessing.TimeoutError):
-        joblib.Parallel(n_jobs=2, timeout=0.05)(joblib.delayed(time.sleep)(4) for _ in range(2))
-    check_within(time.monotonic() - began, 2)
-    assert "left behind" in caplog.text
-    wait_until(lambda: threading.active_count() == before, "the threads come back from their calls, and end")
 
 
 def wait_a_little(gate: threading.Event) -> None:

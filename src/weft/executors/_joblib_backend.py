@@ -18,7 +18,6 @@ from typing import Any
 import joblib._parallel_backends as backends  # pyright: ignore[reportMissingTypeStubs]
 
 from weft._capabilities import usable_cpus
-from weft.executors import _ending
 from weft.executors.threads import ThreadPoolExecutor
 
 _backends: Any = backends  # joblib has no types
@@ -83,11 +82,13 @@ class WeftBackend(_backends.ParallelBackendBase):
             self._pool = None
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Stops what is queued and what runs, within a second: a task has failed, or nobody wants the rest."""
+        """Stops what is queued and what runs: a task has failed, or nobody wants the rest."""
         pool = self._pool
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
-            _ending.leave_now([pool], "joblib gave up a call")
+            for future, _, _ in pool._running():
+                future.interrupt()
+            pool.shutdown(wait=True)
             self._pool = None  # not before: what the last batches send after it must not begin anew
         if ensure_ready:
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
