@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ARGS ?=
 STRESS_RUNS ?= 20
+STRESS_ABREAST ?= 2
 
 .PHONY: help
 help: ## list these commands
@@ -23,8 +24,8 @@ test-native: ## the C++ tests: release, under ThreadSanitizer, under AddressSani
 	@tools/native release tsan asan
 
 .PHONY: stress
-stress: ## the suite STRESS_RUNS times (20) on the free-threaded 3.13
-	@WEFT_PYTHONS="$${WEFT_PYTHONS:-3.13t}" tools/test --repeat $(STRESS_RUNS) $(ARGS)
+stress: ## the suite STRESS_RUNS times (20) on the free-threaded 3.13, STRESS_ABREAST (2) at a time
+	@WEFT_PYTHONS="$${WEFT_PYTHONS:-3.13t}" tools/test --repeat $(STRESS_RUNS) --abreast $(STRESS_ABREAST) $(ARGS)
 
 .PHONY: bench
 bench: ## weft beside the standard library: the table of speed-ups
