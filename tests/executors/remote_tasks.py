@@ -122,6 +122,10 @@ def echo_array(array: Any) -> Any:
     return array
 
 
+def add_one_here(array: Any) -> tuple[int, Any]:
+    return os.getpid(), array + 1
+
+
 def add_one(array: Any) -> Any:
     return array + 1
 
@@ -157,3 +161,74 @@ def explode(_: str) -> None:
 
 def make_bomb(moment: str) -> Bomb:
     return Bomb(moment)
+
+
+def say(text: str) -> str:
+    """On every way that there is."""
+    import logging
+    import warnings
+
+    print(f"out {text}")
+    print(f"err {text}", file=sys.stderr)
+    logging.getLogger("weft.tests.asides").info("log %s", text)
+    warnings.warn(f"warn {text}", UserWarning, stacklevel=1)
+    return text
+
+
+def say_unfinished(text: str) -> str:
+    sys.stdout.write(f"unfinished {text}")
+    return text
+
+
+def say_much(lines: int) -> int:
+    for number in range(lines):
+        print(number)
+    return lines
+
+
+def say_at_once(text: str) -> None:
+    print(text)
+
+
+def say_and_wait_for(text: str, path: str) -> bool:
+    """Whether the file came within half a minute."""
+    print(text)
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if os.path.exists(path):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def say_and_fail(text: str) -> None:
+    print(text)
+    raise ValueError(text)
+
+
+def say_and_die(text: str) -> None:
+    print(text)
+    os._exit(3)
+
+
+def say_from_threads(texts: list[str]) -> None:
+    import threading
+
+    threads = [threading.Thread(target=print, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def say_in_a_thread_that_stays(text: str, path: str) -> None:
+    import threading
+
+    threading.Thread(target=say_and_wait_for, args=(text, path)).start()
+
+
+def log_levels() -> list[bool]:
+    import logging
+
+    logger = logging.getLogger("weft.tests.levels")
+    return [logger.isEnabledFor(level) for level in (logging.DEBUG, logging.INFO, logging.WARNING)]

@@ -3,6 +3,7 @@
 import itertools
 import operator
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from tests.executors import tasks
 from tests.executors.conftest import Pools
 from tests.executors.flavors import PATIENCE, Can, needs
+from weft.executors import _map
 
 CHUNKS = [None, 1, 2, 3, 7, 100]
 
@@ -203,6 +205,23 @@ def test_map_in_a_task_of_the_only_worker(one: Executor):
         return sum(one.map(tasks.echo, range(item)))
 
     assert list(one.map(inner, range(30))) == [sum(range(n)) for n in range(30)]
+
+
+@needs(Can.MAP_UNORDERED, Can.OVERLAP)
+@pytest.mark.parametrize("ordered", [True, False])
+def test_results_that_are_taken_before_their_chunks_have_ended(
+    pools: Pools, monkeypatch: pytest.MonkeyPatch, ordered: bool
+):
+    """A result is there before the callback runs that submits the next chunk; that is not the end of the results."""
+    ended = _map._Map._chunk_ended
+
+    def end_late(work: Any, future: Any) -> None:
+        time.sleep(0.02)
+        ended(work, future)
+
+    monkeypatch.setattr(_map._Map, "_chunk_ended", end_late)
+    results = pools(1).map(tasks.echo, range(30), chunksize=1, ordered=ordered)
+    assert sorted(results) == list(range(30))
 
 
 def test_chunks_that_end_at_once(pools: Pools):

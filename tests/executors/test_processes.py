@@ -1,6 +1,7 @@
 """What only processes can do, and what can only happen to processes."""
 
 import gc
+import itertools
 import os
 import signal
 import subprocess
@@ -79,26 +80,35 @@ def test_killed_at_random_moments_nothing_is_lost(rng: Any) -> None:
     """Large results in flight, workers killed: each task has one result, or says that its worker died."""
     with ProcessPoolExecutor(2) as pool:
         stop = threading.Event()
+        worked: set[int] = set()
+        young = itertools.repeat(True, 4)  # so many are killed before they have worked: the pool gives up after five
 
         def kill_some() -> None:
             while not stop.wait(rng.uniform(0.001, 0.03)):
                 for pid in pool._processes:
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
+                    if pid in worked or next(young, False):
+                        try:
+                            os.kill(pid, signal.SIGKILL)
+                        except ProcessLookupError:
+                            pass
+
+        def note(future: Any) -> None:
+            if future.exception() is None:
+                worked.add(future.result()[0])
 
         killer = threading.Thread(target=kill_some)
         killer.start()
         array = numpy.arange(100_000)
-        futures = [pool.submit(tasks.add_one, array) for _ in range(60)]
+        futures = [pool.submit(tasks.add_one_here, array) for _ in range(200)]
+        for future in futures:
+            future.add_done_callback(note)
         outcomes = [future.exception(60) for future in futures]
         stop.set()
         killer.join(20)
         assert all(error is None or isinstance(error, WorkerCrashed) for error in outcomes), outcomes
         for future, error in zip(futures, outcomes, strict=True):
             if error is None:
-                assert (future.result() == array + 1).all()
+                assert (future.result()[1] == array + 1).all()
         assert pool.submit(abs, -1).result(30) == 1
 
 

@@ -291,7 +291,8 @@ with ThreadPoolExecutor(2) as pool:
             pass
         sent.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGINT)
-    threading.Thread(target=interrupt).start()
+    interrupter = threading.Thread(target=interrupt)  # kept: Python swallows a signal where it destroys one
+    interrupter.start()
     try:
         kernels.matmul(a, -a, executor=EXECUTOR)
     except KeyboardInterrupt:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     # The level at which all is off, and the levels that were set, by the names of loggers; the root's is "".
     type Levels = tuple[int, dict[str, int]]
 
-__all__ = ["flush", "install", "uninstall"]
+__all__ = ["flush", "install", "unfinished", "uninstall"]
 
 LONGEST = 1 << 16
 """Characters of an unfinished line that are kept."""
@@ -39,7 +39,9 @@ LONGEST = 1 << 16
 PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes))
 """What `marshal` gives back as it was. It takes other things too: an array would come out as bytes."""
 
-_printed: "tuple[_Lines, ...]" = ()
+unfinished: "list[_Lines]" = []
+"""The streams that may have an unfinished line. Empty, there is nothing for `flush` to do; the core looks first."""
+
 _undo: "list[Callable[[], object]]" = []
 
 
@@ -66,8 +68,8 @@ def install(send: "Callable[[bytes], None]", *, streams: bool, levels: "Levels |
 
 def flush() -> None:
     """Sends unfinished lines: a task has ended."""
-    for stream in _printed:
-        stream.flush()
+    while unfinished:
+        unfinished.pop().flush()
 
 
 def uninstall() -> None:
@@ -257,15 +259,12 @@ def _module_of(filename: str) -> str | None:
 
 
 def _send_lines(send: "Callable[[bytes], None]") -> None:
-    global _printed
     before = sys.stdout, sys.stderr
     stdout, stderr = _Lines("stdout", sys.stdout, send), _Lines("stderr", sys.stderr, send)
     sys.stdout, sys.stderr = stdout, stderr
-    _printed = (stdout, stderr)
 
     def undo() -> None:
-        global _printed
-        _printed = ()
+        unfinished.clear()
         if sys.stdout is stdout:
             sys.stdout = before[0]
         if sys.stderr is stderr:
@@ -295,6 +294,8 @@ class _Lines(_TextIOBase):
                 self._line.clear()
                 self._length = 0
             if rest:
+                if self not in unfinished:
+                    unfinished.append(self)
                 self._line.append(str.__str__(rest))
                 self._length += len(rest)
                 if self._length >= LONGEST:
@@ -317,7 +318,10 @@ class _Lines(_TextIOBase):
             if is_interruption(error):
                 raise
             if self._stream is not None:
-                self._stream.write(text)
+                try:  # noqa: SIM105  # contextlib is not loaded for this
+                    self._stream.write(text)
+                except (OSError, ValueError):  # closed, or nobody reads it
+                    pass
 
     def writable(self) -> bool:
         return True

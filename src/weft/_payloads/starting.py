@@ -1,6 +1,6 @@
 """How a worker begins: what it is told before its first task.
 
-`pack_setup` runs in the caller, `start` in the worker, once. What `start` raises breaks the pool, with that as the
+`pack_setup` runs in the caller when the pool is made and `greeting` when a worker is; `start` in the worker, once. What `start` raises breaks the pool, with that as the
 cause. Pinned by tests/executors/test_initializer.py and test_interpreters.py.
 """
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["pack_setup", "start"]
+__all__ = ["greeting", "pack_setup", "start"]
 
 
 def pack_setup(
@@ -45,8 +45,24 @@ def pack_setup(
     return dump_plain((info, tuple(preload), call))
 
 
-def start(setup: bytes) -> None:
-    """Makes a fresh interpreter or process ready for tasks."""
+def greeting(setup: bytes) -> bytes:
+    """What a worker is told that starts now: `setup`, and what the caller's loggers let through."""
+    from weft._payloads.receiving import levels
+
+    return dump_plain((setup, levels()))
+
+
+def start(greeting: bytes, say: "Callable[[bytes], None]") -> None:
+    """Makes a fresh interpreter or process ready for tasks.
+
+    Args:
+        greeting: What `greeting` gave.
+        say: Takes what is said beside results from now on; see asides.py.
+    """
+    from weft._payloads.asides import install
+
+    setup, levels = load_plain(greeting)
+    install(say, streams=True, levels=levels)
     main, preload, call = load_plain(setup)
     prepare_main(main)
     for name in preload:

@@ -90,6 +90,9 @@ class WeftBackend(_backends.ParallelBackendBase):
                 future.interrupt()
             pool.shutdown(wait=True)
             self._pool = None  # not before: what the last batches send after it must not begin anew
+        with self.parallel._lock:  # joblib 1.5 has the next call of a managed block run what this one had made ready
+            while not self.parallel._ready_batches.empty():
+                self.parallel._ready_batches.get()
         if ensure_ready:
             self.configure(n_jobs=self.parallel.n_jobs, parallel=self.parallel)
 

@@ -183,7 +183,9 @@ class _Map:
         self._feeding = True
         ahead = _AHEAD * self._workers
         try:
-            while (self._under_way < ahead or self._buffer is not None) and self._submit_next_lock_held():
+            while (
+                self._under_way < ahead or not self._chunks or self._buffer is not None
+            ) and self._submit_next_lock_held():
                 pass
         except RuntimeError as error:  # the pool was shut down under us
             self._exhausted = True
@@ -218,11 +220,9 @@ class _Map:
                 self._handed = 0
                 self._feed_lock_held()
         while True:
-            if self._error is not None and not self._chunks:
-                raise _not_the_end(self._error)
             future = self._next_chunk()
             if future is None:
-                raise StopIteration
+                raise StopIteration if self._error is None else _not_the_end(self._error)
             try:
                 results, error, items, _ = future.result(self._time_left())
             except StopIteration as raised:
@@ -243,6 +243,8 @@ class _Map:
 
     def _next_chunk(self) -> Future[_Chunk] | None:
         with self._lock:
+            if not self._chunks and self._buffer is None:
+                self._feed_lock_held()  # all have ended, and been taken before the callbacks ran that submit the next
             if not self._chunks:
                 return None
             first = self._chunks[0]

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from weft import _core
-from weft._payloads import calling, chunks, context
+from weft._payloads import calling, chunks, context, receiving, starting
 from weft.errors import WorkerCrashed
 from weft.executors._options import checked_string
 
@@ -27,8 +27,10 @@ PAYLOADS = SimpleNamespace(
     unpack_failure=calling.unpack_failure,
     pack_context=context.pack_context,
     worker_crashed=worker_crashed,
+    greeting=starting.greeting,
+    receive=receiving.receive,
 )
-"""What the core calls in order to pack and unpack."""
+"""What the core calls on the caller's side."""
 
 
 CHUNK_RUNNERS = chunks.run_chunk, chunks.run_one

@@ -24,7 +24,7 @@ void Answer::clear() {
   raised = false;
 }
 
-bool Callee::prepare(std::string_view setup) {
+bool Callee::prepare(std::string_view greeting, PyMethodDef* say, PyObject* self) {
   PyObject* working = PyImport_ImportModule("weft._payloads.working");
   PyObject* run_chunk = working == nullptr ? nullptr : PyCFunction_New(chunk_functions, nullptr);
   const bool found = run_chunk != nullptr && PyObject_SetAttrString(working, "call_chunk", run_chunk) == 0 &&
@@ -36,11 +36,23 @@ bool Callee::prepare(std::string_view setup) {
                      PyContext_Enter(base_context_) == 0;
   Py_XDECREF(run_chunk);
   Py_XDECREF(working);
+  return found && start(greeting, say, self);
+}
+
+bool Callee::start(std::string_view greeting, PyMethodDef* say, PyObject* self) {
+  PyObject* asides = PyImport_ImportModule("weft._payloads.asides");
+  const bool found = asides != nullptr && (unfinished_ = PyObject_GetAttrString(asides, "unfinished")) != nullptr &&
+                     PyList_CheckExact(unfinished_) && (end_lines_ = PyObject_GetAttrString(asides, "flush")) != nullptr;
+  Py_XDECREF(asides);
   if (!found) return false;
   PyObject* starting = PyImport_ImportModule("weft._payloads.starting");
-  PyObject* done = starting == nullptr ? nullptr
-                                       : PyObject_CallMethod(starting, "start", "y#", setup.data(),
-                                                             static_cast<Py_ssize_t>(setup.size()));
+  PyObject* bytes = bytes_of(greeting);
+  PyObject* function = PyCFunction_New(say, self);
+  PyObject* done = starting == nullptr || bytes == nullptr || function == nullptr
+                       ? nullptr
+                       : PyObject_CallMethod(starting, "start", "OO", bytes, function);
+  Py_XDECREF(function);
+  Py_XDECREF(bytes);
   Py_XDECREF(starting);
   Py_XDECREF(done);
   return done != nullptr;
@@ -50,7 +62,8 @@ void Callee::clear() {
   auto functions = std::exchange(functions_, {});  // before their destructors run
   for (auto& [number, function] : functions) Py_DECREF(function);
   if (base_context_ != nullptr && PyContext_Exit(base_context_) < 0) PyErr_Clear();
-  for (PyObject** object : {&load_function_, &unpack_call_, &pack_result_, &pack_failure_, &apply_context_, &base_context_}) {
+  for (PyObject** object : {&load_function_, &unpack_call_, &pack_result_, &pack_failure_, &unfinished_, &end_lines_, &apply_context_,
+                             &base_context_}) {
     Py_CLEAR(*object);
   }
   Py_CLEAR(lent_type_);
@@ -60,12 +73,24 @@ bool Callee::run(const CallIn& in, Answer* answer, Watcher& watcher) {
   PyObject* own_context = enter_context(in.context);
   PyObject* result = PyErr_Occurred() ? nullptr : call(in, watcher);
   leave_context(own_context);
+  if (PyList_GET_SIZE(unfinished_) != 0) result = end_lines(result);
   if (result != nullptr) pack_result(result, answer);
   PyObject* error = PyErr_GetRaisedException();
   if (error == nullptr) return true;
   const bool packed = pack_failure(error, answer);
   Py_DECREF(error);
   return packed;
+}
+
+// Takes the result over, and gives it back; or null with the exception set that it is to be replaced with. One that is set
+// stays.
+PyObject* Callee::end_lines(PyObject* result) {
+  PyObject* error = PyErr_GetRaisedException();
+  PyObject* done = PyObject_CallNoArgs(end_lines_);
+  if (done == nullptr) Py_CLEAR(result);  // interrupted
+  if (error != nullptr) PyErr_SetRaisedException(error);
+  Py_XDECREF(done);
+  return result;
 }
 
 // The context to leave afterwards, or null: the task runs in the worker's own. An exception may be set.

@@ -53,8 +53,9 @@ class Callee {
   Callee(const Callee&) = delete;
   Callee& operator=(const Callee&) = delete;
 
-  // Imports what it needs and does what the pool wants done first (weft._payloads.starting). False: an exception is set.
-  bool prepare(std::string_view setup);
+  // Imports what it needs and does what the pool wants done first (weft._payloads.starting). `say` takes what the worker
+  // says beside its results, in bytes. False: an exception is set.
+  bool prepare(std::string_view greeting, PyMethodDef* say, PyObject* self);
   void clear();
 
   // Runs the call and packs what comes of it. False, with an exception set: not even that the task failed could be
@@ -64,18 +65,22 @@ class Callee {
   [[nodiscard]] bool pack_failure(PyObject* error, Answer*);
 
  private:
+  bool start(std::string_view greeting, PyMethodDef* say, PyObject* self);
   PyObject* enter_context(std::string_view variables);
   void leave_context(PyObject* own);
   PyObject* call(const CallIn&, Watcher&);
   PyObject* unpickle(const CallIn&);
   PyObject* function_of(unsigned long number, std::string_view definition);
   void pack_result(PyObject* result, Answer*);
+  PyObject* end_lines(PyObject* result);
 
   // All strong.
   PyObject* load_function_ = nullptr;
   PyObject* unpack_call_ = nullptr;
   PyObject* pack_result_ = nullptr;
   PyObject* pack_failure_ = nullptr;
+  PyObject* unfinished_ = nullptr;     // a list: not empty if there are lines to be ended
+  PyObject* end_lines_ = nullptr;
   PyObject* apply_context_ = nullptr;  // null until the first context arrives
   PyObject* base_context_ = nullptr;   // entered as long as this lives, and kept empty
   PyTypeObject* lent_type_ = nullptr;

@@ -11,10 +11,31 @@ namespace {
 
 constexpr uint32_t kBreath = 64;
 
+// What the functions of an interpreter's that take what it says know. Lives as long as the interpreter.
+struct Mouth {
+  Remote& remote;
+  std::shared_ptr<Asides> asides;
+};
+
+// say(message): any thread of the interpreter's.
+PyObject* say(PyObject* self, PyObject* message) {
+  // SAFETY: made by run_interpreter_worker(), with nothing else in it.
+  auto* mouth = static_cast<Mouth*>(PyCapsule_GetPointer(self, nullptr));
+  char* data;
+  Py_ssize_t size;
+  if (mouth == nullptr || PyBytes_AsStringAndSize(message, &data, &size) < 0) return nullptr;
+  if (!mouth->remote.leave_aside(mouth->asides, {data, static_cast<size_t>(size)})) {
+    detached([mouth] { mouth->asides->wait_for_room(); });
+  }
+  Py_RETURN_NONE;
+}
+
+PyMethodDef say_function = {"weft_say", say, METH_O, "Tell the caller's side. Internal."};
+
 class InterpreterRunner final : public Runner, public Callee::Watcher {
  public:
-  InterpreterRunner(Executant& executant, Callee& callee, PyThreadState* ours, PyThreadState* child)
-      : x_(executant), remote_(*executant.core->remote), callee_(callee), ours_(ours), child_(child) {}
+  InterpreterRunner(Executant& executant, Callee& callee, const Mouth& mouth, PyThreadState* ours, PyThreadState* child)
+      : x_(executant), remote_(mouth.remote), callee_(callee), mouth_(mouth), ours_(ours), child_(child) {}
 
   void attach() override { PyEval_RestoreThread(child_); }
 
@@ -32,6 +53,7 @@ class InterpreterRunner final : public Runner, public Callee::Watcher {
     } else {
       run_claimed(report.future, &report);
     }
+    if (mouth_.asides->any()) report.asides = mouth_.asides;
     remote_.leave(std::move(report));
     if (++since_breath_ < kBreath) return;
     this->report();
@@ -140,6 +162,7 @@ class InterpreterRunner final : public Runner, public Callee::Watcher {
   Executant& x_;
   Remote& remote_;
   Callee& callee_;
+  const Mouth& mouth_;
   PyThreadState* ours_;
   PyThreadState* child_;
   Future* current_ = nullptr;
@@ -183,6 +206,14 @@ std::string packed_error(Callee& callee) {
 
 void run_interpreter_worker(PoolCore* core, Worker& worker) {
   PyThreadState* ours = PyThreadState_Get();
+  PyObject* told = core->remote->greeting();
+  if (told == nullptr) {
+    core->scheduler.cancel_reservation(worker);
+    core->remote->fail_to_start({}, "");
+    return;
+  }
+  const std::string greeting(PyBytes_AS_STRING(told), static_cast<size_t>(PyBytes_GET_SIZE(told)));
+  Py_DECREF(told);
   PyThreadState* child = new_interpreter();
   if (child == nullptr) {
     core->scheduler.cancel_reservation(worker);
@@ -194,14 +225,17 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
   cell->native_id_.store(PyThread_get_thread_native_id(), sync::relaxed);
   cell->worker_.store(static_cast<int32_t>(worker.index()), sync::relaxed);
   Callee callee;
+  Mouth mouth{*core->remote, std::make_shared<Asides>(static_cast<uint32_t>(worker.index()))};
   Executant executant{core, cell, &worker, nullptr};
-  const bool prepared = callee.prepare(core->remote->setup());
+  PyObject* capsule = PyCapsule_New(&mouth, nullptr, nullptr);
+  const bool prepared = capsule != nullptr && callee.prepare(greeting, &say_function, capsule);
+  Py_XDECREF(capsule);
   const std::string error = prepared ? std::string() : packed_error(callee);
   PyInterpreterState* interpreter = PyInterpreterState_Get();
   child = PyEval_SaveThread();
   if (prepared) {
     be_worker(&executant);
-    InterpreterRunner runner(executant, callee, ours, child);
+    InterpreterRunner runner(executant, callee, mouth, ours, child);
     core->remote->add_child(cell, interpreter, runner.calling());
     core->scheduler.work(worker, runner);
     be_worker(nullptr);
@@ -211,6 +245,7 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
   } else {
     core->scheduler.cancel_reservation(worker);
     PyEval_RestoreThread(ours);
+    core->remote->settle_all();  // what the initializer said, before its error
     core->remote->fail_to_start(error, "weft could not be imported in a fresh interpreter; what it said is on stderr");
     ours = PyEval_SaveThread();
   }
@@ -218,6 +253,7 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
   callee.clear();
   Py_EndInterpreter(child);
   PyEval_RestoreThread(ours);
+  core->remote->settle_all();  // what its end said
 }
 
 }  // namespace weft::core

@@ -58,7 +58,11 @@ struct Process {
 
 class ProcessRunner final : public Runner, public Interrupter {
  public:
-  ProcessRunner(Executant& executant, PyThreadState* ours) : x_(executant), remote_(*executant.core->remote), ours_(ours) {}
+  ProcessRunner(Executant& executant, PyThreadState* ours)
+      : x_(executant),
+        remote_(*executant.core->remote),
+        ours_(ours),
+        asides_(std::make_shared<Asides>(executant.worker->index())) {}
 
   PyThreadState* ours() const { return ours_; }
 
@@ -263,6 +267,12 @@ class ProcessRunner final : public Runner, public Interrupter {
     future->cell.store(&cell, sync::release);
   }
 
+  // After what its process has said.
+  void leave(Report&& report) {
+    if (asides_->any()) report.asides = asides_;
+    remote_.leave(std::move(report));
+  }
+
   // Takes the first of those under way, whose report this fills in.
   Report end_first(Report::Kind kind) {
     RunCell& cell = *x_.cell;
@@ -334,7 +344,7 @@ class ProcessRunner final : public Runner, public Interrupter {
         if (report.future->traced != nullptr) report.future->traced->began.store(header.began, sync::relaxed);
         adapt(header.ended - header.began);
         if (remote_.limits().memory != 0 && header.resident > remote_.limits().memory) process_.retiring = true;
-        remote_.leave(std::move(report));
+        leave(std::move(report));
         if (!in_flight_.empty()) begin_first();
         break;
       }
@@ -354,6 +364,7 @@ class ProcessRunner final : public Runner, public Interrupter {
         has_failure_ = true;
         break;
       case ReplyHeader::aside:
+        if (!remote_.leave_aside(asides_, text_of(bytes))) asides_->wait_for_room();
         break;
     }
   }
@@ -474,7 +485,10 @@ class ProcessRunner final : public Runner, public Interrupter {
     const std::string message = has_failure_ ? "weft could not be imported in a fresh process; what it said is on stderr"
                                              : "worker process " + std::to_string(pid) + " died while it was starting";
     forget_process();
-    in_ours([&] { remote_.fail_to_start(failure, message.c_str()); });
+    in_ours([&] {
+      remote_.settle_all();  // what it said, before its error
+      remote_.fail_to_start(failure, message.c_str());
+    });
     return Started::broken;
   }
 
@@ -486,9 +500,9 @@ class ProcessRunner final : public Runner, public Interrupter {
     const auto numbers = pair.child.get().in_order();
     const int kind = static_cast<int>(pair.kind) | (remote_.limits().memory != 0 ? kMeasure : 0);
     Owned descriptors(Py_BuildValue("(iiiii)", numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]));
-    Owned handle(descriptors ? PyObject_CallFunction(remote_.start_process(), "iOy#", kind, descriptors.get(),
-                                                     remote_.setup().data(), static_cast<Py_ssize_t>(remote_.setup().size()))
-                             : nullptr);
+    Owned greeting(descriptors ? remote_.greeting() : nullptr);
+    Owned handle(greeting ? PyObject_CallFunction(remote_.start_process(), "iOO", kind, descriptors.get(), greeting.get())
+                          : nullptr);
     Owned pid(handle ? PyObject_GetAttrString(handle.get(), "pid") : nullptr);
     Owned pidfd(pid ? PyObject_GetAttrString(handle.get(), "pidfd") : nullptr);
     if (!pidfd) return false;
@@ -525,7 +539,7 @@ class ProcessRunner final : public Runner, public Interrupter {
       Report report = end_first(Report::crashed);
       report.bytes = std::to_string(pid) + ' ' + (known ? std::to_string(status) : std::string("?"));
       if (report.kind == Report::given_up) report.bytes.clear();
-      remote_.leave(std::move(report));
+      leave(std::move(report));
     }
     while (!in_flight_.empty()) {
       Future* future = in_flight_.front().future;
@@ -554,6 +568,7 @@ class ProcessRunner final : public Runner, public Interrupter {
   Executant& x_;
   Remote& remote_;
   PyThreadState* ours_;
+  const std::shared_ptr<Asides> asides_;
   Process process_;
   std::deque<InFlight> in_flight_;
   uint64_t last_id_ = 0;
@@ -590,6 +605,7 @@ void run_process_worker_thread(PoolCore* core, Worker& worker) {
   core->remote->remove_child(cell);
   runner.end_process();
   PyEval_RestoreThread(runner.ours());
+  core->remote->settle_all();  // what its end said
 }
 
 }  // namespace weft::core

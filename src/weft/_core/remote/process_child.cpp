@@ -20,6 +20,7 @@
 #include "channel/ends.hpp"
 #include "remote/callee.hpp"
 #include "remote/parcels.hpp"
+#include "sync/mutex.hpp"
 
 #if defined(__linux__)
 #include <sys/prctl.h>
@@ -51,14 +52,62 @@ uint64_t resident_bytes() {
 #endif
 }
 
+int come_by(void*);
+extern PyMethodDef say_function;
+
+// What threads say that a task has started: the channel is the main thread's, which sends this when it comes by. Outlives the
+// worker, as they may.
+class Others {
+ public:
+  void open(channel::Channel* channel) {
+    sync::LockGuard guard(mutex_);
+    channel_ = channel;
+  }
+  void close() {
+    sync::LockGuard guard(mutex_);
+    channel_ = nullptr;
+  }
+
+  // False: it cannot be said.
+  bool leave(std::string_view message) {
+    sync::LockGuard guard(mutex_);
+    if (channel_ == nullptr || bytes_ > kMostBytes) return false;
+    bytes_ += message.size();
+    messages_.emplace_back(message);
+    (void)Py_AddPendingCall(come_by, nullptr);  // to a task that runs; without room for it, when that ends
+    channel_->wake();
+    return true;
+  }
+
+  std::vector<std::string> take() {
+    sync::LockGuard guard(mutex_);
+    bytes_ = 0;
+    return std::exchange(messages_, {});
+  }
+
+ private:
+  static constexpr size_t kMostBytes = 1 << 20;
+
+  sync::Mutex mutex_;
+  channel::Channel* channel_ = nullptr;
+  std::vector<std::string> messages_;
+  size_t bytes_ = 0;
+};
+
+Others others;
+
 class ProcessWorker final : public Callee::Watcher {
  public:
   ProcessWorker(std::unique_ptr<channel::Channel> channel, bool measure)
-      : channel_(std::move(channel)), reader_(channel_->block_socket()), writer_(channel_->block_socket()), measure_(measure) {}
+      : channel_(std::move(channel)), reader_(channel_->block_socket()), writer_(channel_->block_socket()), measure_(measure) {
+    others.open(channel_.get());
+  }
+  ~ProcessWorker() { others.close(); }
 
   // False: an exception is set; it has been sent.
-  bool begin(std::string_view setup) {
-    const bool prepared = callee_.prepare(setup);
+  bool begin(std::string_view greeting) {
+    const bool prepared = callee_.prepare(greeting, &say_function, nullptr);
+    say_what_others_said();
     if (prepared) {
       send({.kind = ReplyHeader::ready}, {}, {});
     } else {
@@ -86,10 +135,24 @@ class ProcessWorker final : public Callee::Watcher {
         message.assign(seen->begin(), seen->end());
         channel_->release();
       } else {
+        say_what_others_said();
         if (!wait(What::message)) return;
         continue;
       }
       handle(message);
+    }
+  }
+
+  // What was said goes in order: what other threads have left first.
+  bool say(std::string_view message) {
+    say_what_others_said();
+    send({.kind = ReplyHeader::aside, .bytes = message.size()}, piece_of(std::string_view(message)), {});
+    return !ended_;
+  }
+
+  void say_what_others_said() {
+    for (const std::string& message : others.take()) {
+      send({.kind = ReplyHeader::aside, .bytes = message.size()}, piece_of(std::string_view(message)), {});
     }
   }
 
@@ -140,6 +203,7 @@ class ProcessWorker final : public Callee::Watcher {
         give_back();
         break;
       case CallHeader::end:
+        say_what_others_said();
         ended_ = true;
         break;
     }
@@ -172,6 +236,7 @@ class ProcessWorker final : public Callee::Watcher {
     for (const Py_buffer& view : answer.buffers) {
       buffers.add({view.buf, static_cast<size_t>(view.len), view.readonly != 0}, writer_);
     }
+    say_what_others_said();
     const std::string_view text = answer.bytes == nullptr ? std::string_view() : answer.text();
     reply.bytes = text.size();
     reply.buffers = buffers.entries.size();
@@ -252,6 +317,13 @@ class ProcessWorker final : public Callee::Watcher {
 
 ProcessWorker* this_process = nullptr;  // the main thread's; between two bytecodes too
 
+unsigned long main_thread = 0;
+
+int come_by(void*) {
+  if (this_process != nullptr) this_process->say_what_others_said();
+  return 0;
+}
+
 PyObject* on_poke(PyObject*, PyObject*) {
   try {
     if (this_process != nullptr && !this_process->look()) return nullptr;
@@ -261,6 +333,24 @@ PyObject* on_poke(PyObject*, PyObject*) {
   }
   Py_RETURN_NONE;
 }
+
+// say(message): any thread.
+PyObject* on_say(PyObject*, PyObject* message) {
+  char* data;
+  Py_ssize_t size;
+  if (PyBytes_AsStringAndSize(message, &data, &size) < 0) return nullptr;
+  const std::string_view text(data, static_cast<size_t>(size));
+  try {
+    const bool main = PyThread_get_thread_ident() == main_thread;
+    if (main ? this_process != nullptr && this_process->say(text) : others.leave(text)) Py_RETURN_NONE;
+    PyErr_SetString(PyExc_OSError, "the pool does not listen");
+  } catch (const std::exception& error) {  // the channel is broken: the pool ends this process
+    PyErr_SetString(PyExc_SystemError, error.what());
+  }
+  return nullptr;
+}
+
+PyMethodDef say_function = {"weft_say", on_say, METH_O, "Tell the pool's side. Internal."};
 
 PyMethodDef poke_function = {"weft_poke", on_poke, METH_VARARGS, "The pool wants something. Internal."};
 
@@ -278,14 +368,14 @@ bool install_handler() {
 #endif
 }
 
-// run_process_worker(kind, descriptors, setup): returns when the pool has no more for this process.
+// run_process_worker(kind, descriptors, greeting): returns when the pool has no more for this process.
 PyObject* run_process_worker(PyObject*, PyObject* args) {
   int kind;
   std::array<int, channel::ChannelEnds::kCount> numbers;
-  const char* setup;
+  const char* greeting;
   Py_ssize_t size;
-  if (!PyArg_ParseTuple(args, "i(iiiii)y#", &kind, &numbers[0], &numbers[1], &numbers[2], &numbers[3], &numbers[4], &setup,
-                        &size)) {
+  if (!PyArg_ParseTuple(args, "i(iiiii)y#", &kind, &numbers[0], &numbers[1], &numbers[2], &numbers[3], &numbers[4],
+                        &greeting, &size)) {
     return nullptr;
   }
 #if defined(__linux__)
@@ -295,7 +385,8 @@ PyObject* run_process_worker(PyObject*, PyObject* args) {
     const auto ends = channel::ChannelEnds::from_order(static_cast<channel::ChannelKind>(kind & 0xff), numbers);
     ProcessWorker worker(channel::attach(ends, std::thread::hardware_concurrency() > 2), (kind & kMeasure) != 0);
     this_process = &worker;
-    const bool good = install_handler() && worker.begin({setup, static_cast<size_t>(size)});
+    main_thread = PyThread_get_thread_ident();
+    const bool good = install_handler() && worker.begin({greeting, static_cast<size_t>(size)});
     if (good) worker.work();
     worker.clear();
     this_process = nullptr;
@@ -312,7 +403,7 @@ PyObject* run_process_worker(PyObject*, PyObject* args) {
 
 PyMethodDef process_functions[] = {
     {"run_process_worker", run_process_worker, METH_VARARGS,
-     "run_process_worker($module, kind, descriptors, setup, /)\n--\n\n"
+     "run_process_worker($module, kind, descriptors, greeting, /)\n--\n\n"
      "Work for the pool at the other end of a channel until that ends. Internal: for worker processes."},
     {nullptr, nullptr, 0, nullptr},
 };

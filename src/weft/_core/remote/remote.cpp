@@ -63,7 +63,7 @@ Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::str
 Remote::~Remote() {
   Py_XDECREF(reinterpret_cast<PyObject*>(lent_type_));
   for (PyObject* object : {payloads_, functions_, zero_, str_numbered_, str_pack_call_, str_unpack_result_,
-                           str_unpack_failure_, str_pack_context_, str_worker_crashed_, start_process_}) {
+                           str_unpack_failure_, str_pack_context_, str_worker_crashed_, receive_, start_process_}) {
     Py_XDECREF(object);
   }
 }
@@ -75,7 +75,16 @@ bool Remote::prepare() {
          (str_unpack_result_ = PyUnicode_InternFromString("unpack_result")) != nullptr &&
          (str_unpack_failure_ = PyUnicode_InternFromString("unpack_failure")) != nullptr &&
          (str_worker_crashed_ = PyUnicode_InternFromString("worker_crashed")) != nullptr &&
-         (str_pack_context_ = PyUnicode_InternFromString("pack_context")) != nullptr;
+         (str_pack_context_ = PyUnicode_InternFromString("pack_context")) != nullptr &&
+         (receive_ = PyObject_GetAttrString(payloads_, "receive")) != nullptr;
+}
+
+PyObject* Remote::greeting() {
+  PyObject* bytes = PyObject_CallMethod(payloads_, "greeting", "y#", setup_.data(), static_cast<Py_ssize_t>(setup_.size()));
+  if (bytes == nullptr || PyBytes_CheckExact(bytes)) return bytes;
+  Py_DECREF(bytes);
+  PyErr_SetString(PyExc_SystemError, "weft._payloads: expected bytes");
+  return nullptr;
 }
 
 // ---- out ----------------------------------------------------------------------------------------------------------
@@ -285,6 +294,12 @@ void Remote::leave(Report&& report) {
   full_.store(true, sync::relaxed);
 }
 
+bool Remote::leave_aside(const std::shared_ptr<Asides>& asides, std::string_view message) {
+  if (asides->leave(message)) leave({.future = nullptr, .kind = Report::aside, .asides = asides});
+  settle_soon();
+  return !asides->is_full();
+}
+
 void Remote::settle_soon() {
   if (!full_.load(sync::relaxed)) return;
   uint32_t seen = bell_.load(sync::acquire);
@@ -356,7 +371,9 @@ void Remote::settle_all() {
 }
 
 void Remote::settle(Report& report) {
+  if (report.asides != nullptr) report.asides->say(receive_, core_.name_prefix);
   Future* future = report.future;
+  if (future == nullptr) return;
   if (report.kind == Report::unwanted) {
     const int cancelled = transition_to_settled(future, TaskState::pending, TaskState::cancelled, nullptr);
     if (cancelled < 0) PyErr_WriteUnraisable(future->object());

@@ -19,6 +19,7 @@
 
 #include "future/future.hpp"
 #include "python.hpp"
+#include "remote/asides.hpp"
 #include "remote/payload.hpp"
 #include "sync/mutex.hpp"
 #include "sync/parking.hpp"
@@ -37,14 +38,16 @@ struct Report {
     raised,     // `bytes` is the exception, as weft._payloads packs it
     crashed,    // its worker has died; `bytes` is "pid status", the status as the system knows it, or "?"
     refused,    // no worker can be made; the pool is broken
+    aside,      // of no task: the worker has said something
   };
-  Future* future;  // with the queue's reference
+  Future* future;  // with the queue's reference; null for an aside
   Kind kind;
   bool interrupted = false;
   RunCell* cell = nullptr;  // of the worker
   Nanos ended = 0;
   std::string bytes;
   std::vector<std::shared_ptr<LentMemory>> buffers;  // out of band
+  std::shared_ptr<Asides> asides;                    // to be said first; or null
 };
 
 // A worker that knows how its tasks are interrupted.
@@ -81,7 +84,8 @@ class Remote {
   // code. Attached to the pool's interpreter.
   [[nodiscard]] bool pack_call(Future*, PyObject* const* args, size_t positional, PyObject* kwnames);
 
-  const std::string& setup() const { return setup_; }
+  // What a worker is told that starts now: bytes. Null with an exception set. Attached to the pool's interpreter.
+  PyObject* greeting();
   const Limits& limits() const { return limits_; }
   PyObject* start_process() const { return start_process_; }
   // A worker could not be made: breaks the pool, with the exception that weft._payloads packed, or else a message.
@@ -89,6 +93,8 @@ class Remote {
 
   // --- workers, not attached to the pool's interpreter ---
   void leave(Report&&);
+  // Leaves what a worker says. False: too much is there; whoever reads for the worker should wait for room.
+  [[nodiscard]] bool leave_aside(const std::shared_ptr<Asides>&, std::string_view message);
   // A worker is about to run a task, and there may be reports of earlier ones: have them settled meanwhile.
   void settle_soon();
 
@@ -149,6 +155,7 @@ class Remote {
   PyObject* str_unpack_failure_ = nullptr;
   PyObject* str_pack_context_ = nullptr;
   PyObject* str_worker_crashed_ = nullptr;
+  PyObject* receive_ = nullptr;  // strong
 
   sync::Mutex outbox_mutex_;
   std::vector<Report> outbox_;
