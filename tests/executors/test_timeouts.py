@@ -474,6 +474,36 @@ def test_interrupts_hit_nobody_else(workers: int, rng: random.Random, caplog: py
 
 @pytest.mark.deadline(300)
 @pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("how", ["interrupt", "timeout"])
+def test_an_interrupt_waits_while_a_worker_is_started(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """In the middle of Thread.start() it would leave a thread that neither runs nor is forgotten by `threading`."""
+    started: list[threading.Thread] = []
+    begun = threading.Event()
+    start = threading.Thread.start
+
+    def start_slowly(thread: threading.Thread) -> None:
+        begun.set()
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            pass
+        start(thread)
+        started.append(thread)
+
+    def outer() -> None:
+        monkeypatch.setattr(threading.Thread, "start", start_slowly)
+        pool.submit(pow, 2, 3)
+        while True:
+            pass
+
+    with ThreadPoolExecutor(2) as pool:
+        future = pool.options(timeout=0.1 if how == "timeout" else None).submit(outer)
+        assert begun.wait(30)
+        if how == "interrupt":
+            assert future.interrupt()
+        assert isinstance(future.exception(30), TaskTimeout if how == "timeout" else Interrupted)
+        assert [thread.name[-2:] for thread in started] == ["_1"]
+
+
 def test_interrupts_hit_nobody_else_when_tasks_help(rng: random.Random) -> None:
     """Outer tasks wait for inner ones and run them themselves; an interrupt of the one is none of the other."""
     for _ in range(times(40, 4)):

@@ -284,6 +284,47 @@ bool cannot_start() { return PyErr_ExceptionMatches(PyExc_RuntimeError) || PyErr
 
 namespace {
 
+// Between these two, what the task on this thread is asked to raise waits: in the middle of Thread.start() it would leave a
+// thread that neither runs nor is forgotten.
+struct Deferred {
+  Executant* task;  // null: there is none
+  RunCell::Suspended suspended;
+  PyObject* posted;  // strong: what had been posted and not been raised, or null
+};
+
+Deferred defer_interrupts() {
+  Executant* me = current_worker();
+  if (me == nullptr || me->current == nullptr) return {};
+  Deferred deferred{me, me->cell->suspend(), nullptr};
+  deferred.posted = Py_XNewRef(PyThreadState_Get()->async_exc);  // nobody posts now: the task is suspended
+  if (deferred.posted != nullptr) PyThreadState_SetAsyncExc(me->cell->thread_id_.load(sync::relaxed), nullptr);
+  return deferred;
+}
+
+void allow_interrupts(const Deferred& deferred) {
+  Executant* me = deferred.task;
+  if (me == nullptr) return;
+  RunCell& cell = *me->cell;
+  cell.resume(deferred.suspended);
+  if (deferred.suspended.deadline != sync::kForever) me->core->arm(deferred.suspended.deadline);
+  // One that came meanwhile was left with the task, and not posted.
+  Extras* extras = me->current->extras.load(sync::acquire);
+  PyObject* asked = deferred.posted;
+  if (asked == nullptr && extras != nullptr && !cell.interrupt_posted()) {
+    asked = extras->interrupt.exchange(nullptr, sync::seq_cst);
+    PyObject* none = nullptr;
+    if (asked != nullptr && !extras->interrupt.compare_exchange_strong(none, Py_NewRef(asked), sync::seq_cst, sync::acquire)) {
+      Py_DECREF(asked);  // another one has come, and has been posted
+    }
+  }
+  if (asked == nullptr) return;
+  if (cell.lock(me->current->link)) {
+    PyThreadState_SetAsyncExc(cell.thread_id_.load(sync::relaxed), asked);
+    cell.unlock_posted();
+  }
+  Py_DECREF(asked);
+}
+
 int raise_pending(void* error) {
   PyErr_SetRaisedException(static_cast<PyObject*>(error));
   return -1;
@@ -313,7 +354,9 @@ int start_worker(PoolCore* core) {
   entry->core = core;
   entry->worker.store(worker, sync::relaxed);
   PyObject* name = PyUnicode_FromFormat("%U_%zu", core->name_prefix, worker->index());
+  const Deferred deferred = defer_interrupts();
   PyObject* started = name == nullptr ? nullptr : PyObject_CallFunctionObjArgs(core->start_thread, object, name, nullptr);
+  allow_interrupts(deferred);
   Py_XDECREF(name);
   if (started == nullptr) give_back_reservation(entry);
   PyObject* error = PyErr_GetRaisedException();
@@ -324,29 +367,9 @@ int start_worker(PoolCore* core) {
   return 0;
 }
 
-// Whether the exception that is set is what the task on this thread was asked to raise: then it will be raised again, once
-// the caller is out of here.
-bool interrupted_again() {
-  Executant* me = current_worker();
-  if (me == nullptr || me->current == nullptr || !me->cell->interrupt_posted()) return false;
-  const Extras* extras = me->current->extras.load(sync::acquire);
-  if (extras == nullptr) return false;
-  PyObject* error = PyErr_GetRaisedException();
-  PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(error));  // SAFETY: every type is an object; `error` keeps it alive
-  // Compared, and not looked into: another thread may put a new request in its place.
-  const bool ours = extras->interrupt.load(sync::acquire) == type;
-  if (ours) {
-    PyThreadState_SetAsyncExc(me->cell->thread_id_.load(sync::relaxed), type);
-    Py_DECREF(error);
-  } else {
-    PyErr_SetRaisedException(error);
-  }
-  return ours;
-}
-
 // For when the pool can do without: it has other workers, or the next submit tries again.
 void start_worker_quietly(PoolCore* core) {
-  if (start_worker(core) == 0 || interrupted_again()) return;
+  if (start_worker(core) == 0) return;
   if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
     PyErr_Clear();
     PyErr_SetInterrupt();  // not ours to swallow: raise it again, once the caller is out of here
