@@ -72,9 +72,7 @@ def test_an_unfinished_line_arrives_with_the_result(one: Executor, capsys: pytes
         assert capsys.readouterr().out == f"unfinished {text}"
 
 
-def test_a_task_that_runs_is_heard_at_once(
-    one: Executor, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_task_that_runs_is_heard_at_once(one: Executor, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     heard: list[str] = []
     future = one.submit(tasks.say_and_wait_for, "now", str(tmp_path / "go"))
 

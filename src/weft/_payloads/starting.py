@@ -1,7 +1,8 @@
 """How a worker begins: what it is told before its first task.
 
-`pack_setup` runs in the caller when the pool is made and `greeting` when a worker is; `start` in the worker, once. What `start` raises breaks the pool, with that as the
-cause. Pinned by tests/executors/test_initializer.py and test_interpreters.py.
+`pack_setup` runs in the caller when the pool is made, `greeting` there for each worker that starts, and `start` in the
+worker, once. What `start` raises breaks the pool, with that as the cause.
+Pinned by tests/executors/test_initializer.py and test_interpreters.py.
 """
 
 from marshal import dumps as dump_plain
