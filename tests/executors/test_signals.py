@@ -74,6 +74,9 @@ WAITS = {
     "reset": "weft.async_(hold.wait, 30); weft.reset()",
 }
 
+# The free-threaded 3.13 overlooks a signal that comes just before Event.wait, in which these wait; the next one is heard.
+STDLIB_WAITS = {"wait", "as_completed"} if not sys._is_gil_enabled() and sys.version_info < (3, 14) else set[str]()
+
 CHILD = (
     HEAD
     + r"""
@@ -128,13 +131,17 @@ def test_every_wait_ends_at_once() -> None:
                 time.sleep(0.03 + 0.01 * (number % 7))  # it is most likely in its wait; if not, so much the better
                 sent = time.monotonic()
                 process.send_signal(signal.SIGINT)
+                lost = what in STDLIB_WAITS and not select.select([process.stdout], [], [], 2)[0]
+                if lost:
+                    process.send_signal(signal.SIGINT)
                 if not select.select([process.stdout], [], [], 20)[0]:
                     process.send_signal(signal.SIGABRT)  # its stacks are in the errors
                 answer = process.stdout.readline().split()
                 if not answer:
                     pytest.fail(f"{what}: {process.communicate()[1]}")
                 assert answer[:1] == ["caught"], f"{what}: {answer}"
-                took[what].append(float(answer[1]) - sent)
+                if not lost:
+                    took[what].append(float(answer[1]) - sent)
         process.stdin.close()
         process.stdin = None
         ended = finish_child(process, 30)
@@ -142,7 +149,7 @@ def test_every_wait_ends_at_once() -> None:
     for what, seconds in took.items():
         print(f"{what}: {', '.join(f'{1e3 * one:.0f}' for one in sorted(seconds)[-3:])} ms")
     for what, seconds in took.items():
-        check_within(max(seconds), WITHIN, what)
+        check_within(max(seconds, default=0.0), WITHIN, what)
     assert ended.output.splitlines()[-1] == "threads 1"
     check_quiet(ended.errors)
 
