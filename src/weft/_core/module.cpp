@@ -168,7 +168,7 @@ int for_each_reference(State* state, Visit&& visit) {
         &state->str_done, &state->str_cancel, &state->str_cancelled, &state->str_add_done_callback, &state->str_call_soon,
         &state->str_call_soon_threadsafe, &state->str_run_sync_soon, &state->str_weft_inbox, &state->str_asyncio_events,
         &state->str_trio, &state->kwnames_context, &state->chunk_runners[0], &state->chunk_runners[1], &state->chunk_runners[2],
-        &state->chunk_runners[3]}) {
+        &state->chunk_runners[3], &state->chunk_runners[4]}) {
     if (int stop = visit(object)) return stop;
   }
   return 0;

@@ -81,7 +81,7 @@ struct State {
   Atomic<uint32_t> trace_session;
   sync::Mutex trace_mutex;
   std::shared_ptr<trace::Recorder> recorder;
-  PyObject* chunk_runners[4];  // tasks of these functions are named after their first argument; null: none
+  PyObject* chunk_runners[5];  // tasks of these functions are named after their first argument; null: none
 
   Atomic<bool> closing;  // the interpreter is about to end: no new tasks
   Atomic<uint32_t> waiting;  // threads that wait for a Future, detached; only kept where there is a GIL

@@ -8,8 +8,10 @@ once for each worker: a call names them by number.
     caller                               worker
     functions   which function is which  working     the four functions that the core calls there
     calling     calls, results, failures asides      log records, warnings, prints: what is said beside results
-    receiving   what asides has sent
-                both
+    receiving   what asides has sent     starting    what a worker does before its first task, and after its last
+                                         chunks      chunks of `map`
+                                         inner_threads  limits for the libraries there
+                both                     seeds       `options(seed=…)`
     pickling    the one pickler          failures    exceptions, in bytes and back
     references  by name or by value      main_module the caller's ``__main__``
     culprits    what could not cross     context     context variables

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["greeting", "pack_setup", "start"]
+__all__ = ["enter", "greeting", "pack_setup", "start"]
 
 
 def pack_setup(
-    initializer: "Callable[..., object] | None", initargs: "tuple[Any, ...]", preload: "Sequence[str]"
+    initializer: "Callable[..., object] | None",
+    initargs: "tuple[Any, ...]",
+    preload: "Sequence[str]",
+    inner_threads: int = 0,
+    *,
+    own_process: bool = True,
 ) -> bytes:
     """What a worker is told.
 
@@ -27,6 +32,8 @@ def pack_setup(
         initializer: Called in the worker, or None.
         initargs: Its arguments.
         preload: Modules to import first.
+        inner_threads: How many threads the libraries there may use for one call; 0: as many as they like.
+        own_process: Whether a worker has a process to itself.
 
     Raises:
         weft.errors.PayloadError: The initializer or an argument of it cannot be pickled.
@@ -43,7 +50,7 @@ def pack_setup(
             raise payload_error(error, culprit, {"initializer": initializer, **named}) from error
         call = data
     info: dict[str, Any] = {**main_info()}
-    return dump_plain((info, tuple(preload), call))
+    return dump_plain((info, tuple(preload), inner_threads, own_process, call))
 
 
 def greeting(setup: bytes) -> bytes:
@@ -53,18 +60,26 @@ def greeting(setup: bytes) -> bytes:
     return dump_plain((setup, levels()))
 
 
-def start(greeting: bytes, say: "Callable[[bytes], None]") -> None:
+def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], object] | None":
     """Makes a fresh interpreter or process ready for tasks.
 
     Args:
         greeting: What `greeting` gave.
         say: Takes what is said beside results from now on; see asides.py.
+
+    Returns:
+        What the worker calls after its last task, if there is something.
     """
     from weft._payloads.asides import install
 
     setup, levels = load_plain(greeting)
     install(say, streams=True, levels=levels)
-    main, preload, call = load_plain(setup)
+    main, preload, inner_threads, own_process, call = load_plain(setup)
+    if inner_threads and own_process:
+        from weft._payloads.inner_threads import limit_libraries_to_come
+
+        limit_libraries_to_come(inner_threads)
+    end = None
     prepare_main(main)
     for name in preload:
         __import__(name)
@@ -72,4 +87,22 @@ def start(greeting: bytes, say: "Callable[[bytes], None]") -> None:
         from weft._payloads.working import unpack_call
 
         _, _, initializer, *arguments = unpack_call(call)
-        initializer(*arguments)
+        end = enter(initializer(*arguments))
+    if inner_threads:
+        from weft._payloads.inner_threads import limit_loaded_libraries
+
+        limit_loaded_libraries(inner_threads, own_process=own_process)
+    return end
+
+
+def enter(returned: object) -> "Callable[[], object] | None":
+    """Enters the context manager that an initializer returned, if it did.
+
+    Returns:
+        What leaves it.
+    """
+    kind: Any = type(returned)
+    if not (hasattr(kind, "__enter__") and hasattr(kind, "__exit__")):
+        return None
+    kind.__enter__(returned)
+    return lambda: kind.__exit__(returned, None, None, None)

@@ -10,6 +10,7 @@ import importlib
 
 TYPE_CHECKING = False  # `typing` would cost a template process (_template/) more than all the rest of this
 if TYPE_CHECKING:
+    from weft._payloads.seeds import task_seed
     from weft.executors._joblib import register_joblib
     from weft.executors.interpreters import InterpreterPoolExecutor
     from weft.executors.processes import ProcessPoolExecutor
@@ -22,6 +23,7 @@ __all__ = [
     "SerialExecutor",
     "ThreadPoolExecutor",
     "register_joblib",
+    "task_seed",
 ]
 
 _HOMES = {
@@ -30,6 +32,7 @@ _HOMES = {
     "SerialExecutor": "weft.executors.serial",
     "ThreadPoolExecutor": "weft.executors.threads",
     "register_joblib": "weft.executors._joblib",
+    "task_seed": "weft._payloads.seeds",
 }
 
 

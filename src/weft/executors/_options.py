@@ -58,6 +58,17 @@ def checked_string(name: str, value: object) -> str:
     return value
 
 
+def checked_seed(value: object) -> int:
+    """`seed`, if it is a whole number.
+
+    Raises:
+        weft.errors.InvalidSetting: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise errors.InvalidSetting(setting="seed", value=value, remedy="give a whole number, or None")
+    return value
+
+
 def make_task_options(
     *,
     timeout: float | None,

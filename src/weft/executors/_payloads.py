@@ -10,6 +10,7 @@ from weft import _core
 from weft._payloads import calling, chunks, context, receiving, starting
 from weft.errors import WorkerCrashed
 from weft.executors._options import checked_string
+from weft.executors._pool import checked_max_workers
 
 
 def worker_crashed(what: bytes, task: str) -> WorkerCrashed:
@@ -38,6 +39,16 @@ CHUNK_RUNNERS = chunks.run_chunk, chunks.run_one
 
 for _runner in CHUNK_RUNNERS:  # in traces, the tasks bear the name of what they run
     _core.name_by_first_argument(_runner)
+
+
+def checked_inner_threads(value: object) -> int:
+    """`inner_threads` as workers are told it: 0 for None.
+
+    Raises:
+        ValueError: it is less than 1 (as `weft.errors.InvalidSetting`).
+        TypeError: it is not a whole number.
+    """
+    return 0 if value is None else checked_max_workers(value, "inner_threads")
 
 
 def checked_preload(preload: object) -> list[str]:

@@ -7,13 +7,15 @@ shutting it down shuts the pool down.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 from weft import _core, errors
+from weft._payloads.seeds import Seeded, run_seeded, seed_of, seeded_items
 from weft.executors import _ending, _map
-from weft.executors._options import ContextOption, RetryOn, make_task_options
+from weft.executors._options import ContextOption, RetryOn, checked_seed, make_task_options
 from weft.executors._worker_threads import WorkerThreads
 
 _MOST_WORKERS = 10_000
@@ -51,11 +53,17 @@ def checked_max_pending(value: object) -> int:
     return value
 
 
+_core.name_by_first_argument(run_seeded)
+
+
 class PoolExecutor(_core.Pool):
     """The shared half of weft's executors. Internal: use the executors."""
 
     _max_workers: int
     _workers: WorkerThreads
+    _alone: bool = False  # a worker's task has an interpreter to itself
+    _seed: int | None = None
+    _unseeded: Self  # the same view without a seed; only if it has one
     _one_by_one: bool = False  # each item of a map is a task of its own, since options apply to each
 
     @property
@@ -73,6 +81,7 @@ class PoolExecutor(_core.Pool):
         priority: int = 0,
         name: str | None = None,
         context: ContextOption = "copy",
+        seed: int | None = None,
     ) -> Self:
         """A view of this pool whose tasks have these options.
 
@@ -89,6 +98,9 @@ class PoolExecutor(_core.Pool):
             name: the tasks' name in messages and traces, instead of the function's.
             context: `"copy"`, each task sees a copy of its submitter's context variables; `"empty"`, none; or a
                 `contextvars.Context` to run in (one task at a time).
+            seed: a whole number: each task of this view, and each item of a map, gets a seed of its own, which
+                `weft.executors.task_seed()` returns in it: the same for any number of workers. In interpreters and
+                processes `random` is seeded with it too, and `numpy.random` where numpy is imported by then.
 
         Returns:
             An executor of the same class over the same pool.
@@ -115,7 +127,26 @@ class PoolExecutor(_core.Pool):
         view = type(self).__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._adopt(self, packed)
+        if self._seed is not None:
+            del view.submit, view._unseeded
         view._one_by_one = timeout is not None or retries > 0 or context != "copy"
+        view._seed = None
+        return view if seed is None else view._with_seed(checked_seed(seed), packed)
+
+    def _with_seed(self, seed: int, options: _core.TaskOptions) -> Self:
+        view = type(self).__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._adopt(self, options)
+        view._seed = seed
+        view._unseeded = self
+        numbers = itertools.count()
+
+        def submit(fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            if not callable(fn):
+                raise TypeError(f"submit(): fn must be callable, not {fn!r}")
+            return self.submit(run_seeded, fn, seed_of(seed, next(numbers)), self._alone, *args, **kwargs)
+
+        view.submit = submit  # type: ignore[method-assign]
         return view
 
     def map[T](
@@ -151,6 +182,17 @@ class PoolExecutor(_core.Pool):
             ...     list(pool.map(pow, range(4), [2, 2, 2, 2]))
             [0, 1, 4, 9]
         """
+        if self._seed is not None:
+            if not callable(fn):
+                raise TypeError(f"map(): fn must be callable, not {fn!r}")
+            return self._unseeded.map(
+                Seeded(fn, self._seed, self._alone, len(iterables) != 1),
+                seeded_items(iterables),
+                timeout=timeout,
+                chunksize=chunksize,
+                buffersize=buffersize,
+                ordered=ordered,
+            )
         return _map.parallel_map(
             self,
             fn,

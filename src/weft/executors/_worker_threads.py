@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 from weft import _core
+from weft._payloads.starting import enter
 
 _STARTS_WITHIN = 10.0  # seconds that a thread may take to begin, once it was asked to
 
@@ -23,6 +24,7 @@ class WorkerThreads:
     """Starts threads for a pool's workers, and knows which of them live."""
 
     def __init__(self) -> None:
+        self._here = threading.local()  # `end`: what a thread calls last
         self._threads: dict[threading.Thread, bool] = {}  # and whether it has begun; those that have ended, for a while
 
     def __call__(self, entry: Callable[[], None], name: str) -> None:
@@ -46,6 +48,17 @@ class WorkerThreads:
     def _work(self, entry: Callable[[], None]) -> None:
         self._threads[threading.current_thread()] = True
         entry()
+        end: Callable[[], object] | None = getattr(self._here, "end", None)
+        if end is not None:
+            end()
+
+    def entering(self, initializer: Callable[..., object]) -> Callable[..., None]:
+        """An initializer that enters the context manager that `initializer` returns, if it does; left at the end."""
+
+        def initialize(*args: object) -> None:
+            self._here.end = enter(initializer(*args))
+
+        return initialize
 
     def _has_ended(self, thread: threading.Thread) -> bool:
         return self._threads.get(thread, True) and not thread.is_alive()

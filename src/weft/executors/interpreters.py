@@ -24,7 +24,7 @@ from weft._payloads.functions import FunctionTable
 from weft.errors import FlavorUnavailable
 from weft.executors._map import Runner
 from weft.executors._options import checked_string
-from weft.executors._payloads import CHUNK_RUNNERS, PAYLOADS, checked_preload
+from weft.executors._payloads import CHUNK_RUNNERS, PAYLOADS, checked_inner_threads, checked_preload
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
 from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
@@ -46,11 +46,14 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         max_workers: how many interpreters at most; None for `min(32, CPUs + 4)`, counting the CPUs that this process
             may use (affinity and cgroup quota), not those of the machine. They are made when they are needed.
         thread_name_prefix: their threads are called `<prefix>_<number>`.
-        initializer: called in each interpreter before its first task. If it raises, the pool is broken: every task
+        initializer: called in each interpreter before its first task. If it returns a context manager, that is
+            entered, and left when the interpreter has done its last task. If it raises, the pool is broken: every task
             fails with `weft.errors.InitializerFailed`, whose cause is what it raised.
         initargs: arguments for it.
         preload: names of modules that each interpreter imports before its first task.
         max_pending: how many tasks may wait; `submit` then waits for room. None: no limit.
+        inner_threads: how many threads OpenMP may use for each interpreter, where threadpoolctl is installed. None: as
+            many as it likes.
 
     Raises:
         weft.errors.FlavorUnavailable: this Python has no interpreters with a GIL of their own: before 3.14.
@@ -65,6 +68,7 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         6
     """
 
+    _alone = True
     _counter = itertools.count().__next__
 
     def __init__(
@@ -76,6 +80,7 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         *,
         preload: Iterable[str] = (),
         max_pending: int | None = None,
+        inner_threads: int | None = None,
     ) -> None:
         if sys.version_info < (3, 14):
             raise FlavorUnavailable(flavor="interpreters", needs="Python 3.14 or newer")
@@ -84,7 +89,9 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         if initializer is not None and not callable(initializer):
             raise TypeError(f"initializer must be a callable, not {initializer!r}")
         checked_string("thread_name_prefix", thread_name_prefix)
-        setup = starting.pack_setup(initializer, tuple(initargs), checked_preload(preload))
+        threads = checked_inner_threads(inner_threads)
+        names = checked_preload(preload)
+        setup = starting.pack_setup(initializer, tuple(initargs), names, threads, own_process=False)
         self._max_workers = workers
         self._thread_name_prefix = thread_name_prefix or f"InterpreterPoolExecutor-{self._counter()}"
         self._workers = WorkerThreads()

@@ -24,7 +24,7 @@ from weft._capabilities import usable_cpus
 from weft._payloads import main_module, starting
 from weft._payloads.functions import FunctionTable
 from weft.executors._map import Runner
-from weft.executors._payloads import CHUNK_RUNNERS, PAYLOADS, checked_preload
+from weft.executors._payloads import CHUNK_RUNNERS, PAYLOADS, checked_inner_threads, checked_preload
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
 from weft.executors._template.template import Template, acquire, release
 from weft.executors._template.worker_process import WorkerProcess
@@ -98,14 +98,17 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
             cgroup quota). They are made when they are needed.
         mp_context: accepted for the sake of programs made for the stdlib's pool; processes always come from a clean
             template process, whatever it says.
-        initializer: called in each process before its first task. If it raises, the pool is broken: every task fails
-            with `weft.errors.InitializerFailed`, whose cause is what it raised.
+        initializer: called in each process before its first task. If it returns a context manager, that is entered,
+            and left when the process has done its last task. If it raises, the pool is broken: every task fails with
+            `weft.errors.InitializerFailed`, whose cause is what it raised.
         initargs: arguments for it.
         max_tasks_per_child: after so many tasks another process takes the place of one. None: no limit.
         max_memory_per_child: a process that has more bytes of memory than this after a task is replaced. None: no
             limit.
         preload: names of modules that are imported before the first task, once for all processes.
         max_pending: how many tasks may wait; `submit` then waits for room. None: no limit.
+        inner_threads: how many threads BLAS, OpenMP and numba may use in each process. None: as many as they like,
+            mostly one for each CPU.
 
     Raises:
         weft.errors.PayloadError: the initializer or an argument of it cannot be pickled.
@@ -120,6 +123,7 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         6
     """
 
+    _alone = True
     _counter = itertools.count().__next__
 
     def __init__(
@@ -133,6 +137,7 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         max_memory_per_child: int | None = None,
         preload: Iterable[str] = (),
         max_pending: int | None = None,
+        inner_threads: int | None = None,
     ) -> None:
         if sys.platform == "win32":
             raise errors.FlavorUnavailable(flavor="processes", needs="a system with fork: Linux, macOS")
@@ -146,10 +151,11 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         calls = _checked_limit("max_tasks_per_child", max_tasks_per_child, 1)
         memory = _checked_limit("max_memory_per_child", max_memory_per_child, _LEAST_MEMORY)
         names = checked_preload(preload)
-        setup = starting.pack_setup(initializer, tuple(initargs), names)
+        threads = checked_inner_threads(inner_threads)
+        setup = starting.pack_setup(initializer, tuple(initargs), names, threads)
         self._max_workers = workers
         self._mp_context = mp_context
-        self._starter = _Starter(acquire(names))
+        self._starter = _Starter(acquire(names, inner_threads=threads))
         self._workers = WorkerThreads()
         trace_if_asked()
         name = f"ProcessPoolExecutor-{self._counter()}"

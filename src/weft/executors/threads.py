@@ -44,8 +44,9 @@ class ThreadPoolExecutor(PoolExecutor, concurrent.futures.ThreadPoolExecutor):
         max_workers: how many threads at most; None for `min(32, CPUs + 4)`, counting the CPUs that this process may
             use (affinity and cgroup quota), not those of the machine. Threads are started when they are needed.
         thread_name_prefix: threads are called `<prefix>_<number>`.
-        initializer: called in each thread before its first task. If it raises, the pool is broken: every task fails
-            with `weft.errors.InitializerFailed`, whose cause is what it raised.
+        initializer: called in each thread before its first task. If it returns a context manager, that is entered,
+            and left when the thread has done its last task. If it raises, the pool is broken: every task fails with
+            `weft.errors.InitializerFailed`, whose cause is what it raised.
         initargs: arguments for it.
         max_pending: how many tasks may wait; `submit` then waits for room (not in a task of this pool, which would wait
             for itself). None: no limit.
@@ -87,7 +88,7 @@ class ThreadPoolExecutor(PoolExecutor, concurrent.futures.ThreadPoolExecutor):
             cpus,
             self._thread_name_prefix,
             self._workers,
-            initializer,
+            None if initializer is None else self._workers.entering(initializer),
             tuple(initargs),
             checked_max_pending(max_pending),
             False,

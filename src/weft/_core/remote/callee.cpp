@@ -54,15 +54,30 @@ bool Callee::start(std::string_view greeting, PyMethodDef* say, PyObject* self) 
   Py_XDECREF(function);
   Py_XDECREF(bytes);
   Py_XDECREF(starting);
+  if (done == nullptr) return false;
+  if (done == Py_None) {
+    Py_DECREF(done);
+  } else {
+    end_ = done;
+  }
+  return true;
+}
+
+void Callee::end() {
+  PyObject* end = std::exchange(end_, nullptr);
+  PyObject* done = end == nullptr ? nullptr : PyObject_CallNoArgs(end);
+  if (end != nullptr && done == nullptr) PyErr_WriteUnraisable(end);
+  if (unfinished_ != nullptr && PyList_GET_SIZE(unfinished_) != 0) Py_XDECREF(end_lines(nullptr));
+  PyErr_Clear();
   Py_XDECREF(done);
-  return done != nullptr;
+  Py_XDECREF(end);
 }
 
 void Callee::clear() {
   auto functions = std::exchange(functions_, {});  // before their destructors run
   for (auto& [number, function] : functions) Py_DECREF(function);
   if (base_context_ != nullptr && PyContext_Exit(base_context_) < 0) PyErr_Clear();
-  for (PyObject** object : {&load_function_, &unpack_call_, &pack_result_, &pack_failure_, &unfinished_, &end_lines_, &apply_context_,
+  for (PyObject** object : {&load_function_, &unpack_call_, &pack_result_, &pack_failure_, &unfinished_, &end_lines_, &end_, &apply_context_,
                              &base_context_}) {
     Py_CLEAR(*object);
   }

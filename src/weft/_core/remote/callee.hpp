@@ -56,6 +56,8 @@ class Callee {
   // Imports what it needs and does what the pool wants done first (weft._payloads.starting). `say` takes what the worker
   // says beside its results, in bytes. False: an exception is set.
   bool prepare(std::string_view greeting, PyMethodDef* say, PyObject* self);
+  // Leaves the initializer's context manager; once, after the last call.
+  void end();
   void clear();
 
   // Runs the call and packs what comes of it. False, with an exception set: not even that the task failed could be
@@ -81,6 +83,7 @@ class Callee {
   PyObject* pack_failure_ = nullptr;
   PyObject* unfinished_ = nullptr;     // a list: not empty if there are lines to be ended
   PyObject* end_lines_ = nullptr;
+  PyObject* end_ = nullptr;  // what leaves the initializer's context manager, or null
   PyObject* apply_context_ = nullptr;  // null until the first context arrives
   PyObject* base_context_ = nullptr;   // entered as long as this lives, and kept empty
   PyTypeObject* lent_type_ = nullptr;

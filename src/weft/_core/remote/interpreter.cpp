@@ -250,6 +250,7 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
     ours = PyEval_SaveThread();
   }
   PyEval_RestoreThread(child);
+  callee.end();
   callee.clear();
   Py_EndInterpreter(child);
   PyEval_RestoreThread(ours);

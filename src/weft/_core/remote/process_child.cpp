@@ -147,7 +147,7 @@ class ProcessWorker final : public Callee::Watcher {
   bool say(std::string_view message) {
     say_what_others_said();
     send({.kind = ReplyHeader::aside, .bytes = message.size()}, piece_of(std::string_view(message)), {});
-    return !ended_;
+    return !gone_;
   }
 
   void say_what_others_said() {
@@ -182,7 +182,11 @@ class ProcessWorker final : public Callee::Watcher {
   }
   void ended() override { calling_ = false; }
 
-  void clear() { callee_.clear(); }
+  void end() {
+    callee_.end();
+    if (!gone_) say_what_others_said();
+    callee_.clear();
+  }
 
  private:
   static CallHeader header_of(const std::vector<std::byte>& message) {
@@ -203,7 +207,6 @@ class ProcessWorker final : public Callee::Watcher {
         give_back();
         break;
       case CallHeader::end:
-        say_what_others_said();
         ended_ = true;
         break;
     }
@@ -276,10 +279,10 @@ class ProcessWorker final : public Callee::Watcher {
     PyThreadState* thread = PyEval_SaveThread();
     waited = channel_->wait(what, sync::kForever);
     PyEval_RestoreThread(thread);
-    if (waited == Waited::peer_gone) ended_ = true;
+    if (waited == Waited::peer_gone) gone_ = ended_ = true;
     // Nothing of a task runs: what a handler raises here is for nobody.
     if (waited == Waited::interrupted && what == What::message && PyErr_CheckSignals() < 0) PyErr_Clear();
-    return !ended_;
+    return !gone_;
   }
 
   bool raise(const std::vector<std::byte>& message) {
@@ -311,7 +314,8 @@ class ProcessWorker final : public Callee::Watcher {
   uint64_t current_ = 0;          // the call that is at work
   bool calling_ = false;          // its own function runs
   std::vector<std::byte> early_;  // the interrupt that came before that
-  bool ended_ = false;
+  bool ended_ = false;            // there are no more calls
+  bool gone_ = false;             // nor is there anybody to tell
   const bool measure_;
 };
 
@@ -388,7 +392,7 @@ PyObject* run_process_worker(PyObject*, PyObject* args) {
     main_thread = PyThread_get_thread_ident();
     const bool good = install_handler() && worker.begin({greeting, static_cast<size_t>(size)});
     if (good) worker.work();
-    worker.clear();
+    worker.end();
     this_process = nullptr;
     if (!good) return nullptr;
   } catch (const std::exception& error) {

@@ -59,18 +59,20 @@ class TemplateDied(Exception):  # not an error of anybody: whoever asks another 
 class TemplateProcess:
     """A template process and its workers."""
 
-    def __init__(self, preload: Sequence[str], run: str, *, daemon: bool) -> None:
+    def __init__(self, preload: Sequence[str], run: str, environment: dict[str, str], *, daemon: bool) -> None:
         """Starts it, and returns at once.
 
         Args:
             preload: Modules that it imports, beside what workers need.
             run: ``module:function`` that its workers call.
+            environment: What it finds there beside what is here.
             daemon: Whether the thread that reads is one.
 
         Raises:
             weft.errors.WorkerStartFailed: There is no interpreter, or no room for one.
         """
-        self.surroundings = surroundings.look()
+        folder, here, path, arguments = surroundings.look()
+        self.surroundings = folder, here | environment, path, arguments
         self._changed = threading.Condition()
         self._sending = threading.RLock()  # a collection under it may drop the template, whose finalizer takes it too
         self._numbers = itertools.count(1)

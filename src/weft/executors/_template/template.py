@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from weft import _core
 from weft._live import Live
+from weft._payloads.inner_threads import variables
 from weft.errors import WorkerStartFailed
 from weft.executors._template.process import TemplateDied, TemplateProcess, check_request
 from weft.executors._template.worker_process import WorkerProcess
@@ -35,7 +36,7 @@ class Template:
     Args:
         preload: Names of modules that are imported once, and are there in every worker. run: ``module:function`` that
         a worker calls with its kind, its descriptors and its setup, and whose return is the
-            worker's end.
+            worker's end. inner_threads: How many threads the libraries among them may use; 0: as many as they like.
 
     Attributes:
         preload: See the argument.
@@ -43,8 +44,9 @@ class Template:
 
     preload: tuple[str, ...]
 
-    def __init__(self, preload: Sequence[str] = (), *, run: str = RUN) -> None:
+    def __init__(self, preload: Sequence[str] = (), *, run: str = RUN, inner_threads: int = 0) -> None:
         self.preload = tuple(preload)
+        self._environment = variables(inner_threads) if inner_threads else {}
         self._run = run
         self._lock = threading.Lock()
         self._process: TemplateProcess | None = None
@@ -94,7 +96,9 @@ class Template:
                 raise RuntimeError("the template is closed")
             if self._process is None or self._process.is_gone:
                 # Isolated interpreters allow no daemon threads.
-                process = TemplateProcess(self.preload, self._run, daemon=_core.in_main_interpreter())
+                process = TemplateProcess(
+                    self.preload, self._run, self._environment, daemon=_core.in_main_interpreter()
+                )
                 if self._let_go is not None:
                     self._let_go.detach()
                 self._let_go = weakref.finalize(self, process.leave)
@@ -150,11 +154,11 @@ _lock = threading.Lock()
 _shared: Template | None = None
 
 
-def acquire(preload: Sequence[str] = ()) -> Template:
+def acquire(preload: Sequence[str] = (), *, inner_threads: int = 0) -> Template:
     """The template of a pool: one of its own if it has modules to preload, else the one of all others."""
     global _shared
     if preload:
-        return Template(preload)
+        return Template(preload, inner_threads=inner_threads)
     with _lock:
         if _shared is None:
             _shared = Template()
