@@ -18,7 +18,7 @@ def test_a_whole_demo(tree: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     out = done.stdout
     assert out.startswith("weft demo: 4 files")
-    for name in ("serial", "threads", "auto", "auto, cpu_bound", "stdlib threads", "stdlib processes"):
+    for name in ("serial", "threads", "processes", "auto", "auto, cpu_bound", "stdlib threads", "stdlib processes"):
         assert f"\n{name} " in out
         assert f"{name}: " in done.stderr
     for heading in ("wall", "CPU", "speed-up", "tasks/s", "peak memory"):

@@ -51,7 +51,7 @@ def test_a_contender_that_raises_is_a_failure(tmp_path: Path) -> None:
 def test_prints_and_warnings_do_not_disturb(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """The parser warns about this escape, in this process, in threads and in other processes."""
     (tmp_path / "odd.py").write_text('x = "\\d"\n')
-    for name in ("serial", "stdlib threads", "stdlib processes"):
+    for name in ("serial", "stdlib threads", "processes", "stdlib processes"):
         trial = measure(Job(name, 1, (str(tmp_path / "odd.py"),)), lambda _: None)
         assert isinstance(trial, Trial), trial
         assert trial.results[0].problem is None
@@ -75,7 +75,7 @@ def long_job(name: str, tmp_path: Path) -> Job:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("name", ["serial", "threads", "stdlib processes"])
+@pytest.mark.parametrize("name", ["serial", "threads", "processes", "stdlib processes"])
 def test_a_process_that_is_killed_is_a_failure(name: str, tmp_path: Path) -> None:
     with TrialProcess() as process:
         process.begin(long_job(name, tmp_path))
@@ -89,13 +89,13 @@ def test_a_process_that_is_killed_is_a_failure(name: str, tmp_path: Path) -> Non
 
 
 @on_linux
-@pytest.mark.parametrize("name", ["serial", "threads", "auto", "stdlib processes"])
+@pytest.mark.parametrize("name", ["serial", "threads", "processes", "auto", "stdlib processes"])
 def test_stop_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
     with TrialProcess() as process:
         process.begin(long_job(name, tmp_path))
         assert process.receive() == 1
-        if name == "stdlib processes":
-            wait_until(lambda: len(descendants(process.pid)) >= 3, "two workers and the resource tracker")
+        if name.endswith("processes"):
+            wait_until(lambda: len(descendants(process.pid)) >= 3, "two workers, and a resource tracker or a template")
         left = {process.pid, *descendants(process.pid)}
         with watched(left) as wait:
             process.stop()

@@ -51,6 +51,14 @@ def _weft_threads(workers: int) -> AbstractContextManager[concurrent.futures.Exe
     return executors.ThreadPoolExecutor(workers, thread_name_prefix="demo")
 
 
+def _weft_interpreters(workers: int) -> AbstractContextManager[concurrent.futures.Executor]:
+    return executors.InterpreterPoolExecutor(workers, thread_name_prefix="demo")
+
+
+def _weft_processes(workers: int) -> AbstractContextManager[concurrent.futures.Executor]:
+    return executors.ProcessPoolExecutor(workers)
+
+
 def _weft_auto(workers: int) -> AbstractContextManager[concurrent.futures.Executor]:
     return Run(max_workers=workers, name="demo")
 
@@ -79,6 +87,10 @@ def _stdlib_interpreters(workers: int) -> Generator[concurrent.futures.Executor]
 CONTENDERS = (
     Contender("serial", "serial", "loop", "a plain loop, no executor", None),
     Contender("threads", "threads", "weft", "weft.executors.ThreadPoolExecutor", _weft_threads),
+    Contender(
+        "interpreters", "interpreters", "weft", "weft.executors.InterpreterPoolExecutor", _weft_interpreters
+    ),
+    Contender("processes", "processes", "weft", "weft.executors.ProcessPoolExecutor", _weft_processes),
     Contender("auto", "auto", "weft", "weft.Run()", _weft_auto),
     Contender("auto, cpu_bound", "auto", "weft", "weft.Run(), told that the tasks compute", _weft_auto_cpu_bound),
     Contender("stdlib threads", "threads", "stdlib", "concurrent.futures.ThreadPoolExecutor", _stdlib_threads),

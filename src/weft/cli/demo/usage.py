@@ -29,7 +29,7 @@ class CpuTime:
 
 
 def peak_memory() -> int | None:
-    """Peak resident memory of this process and all processes of its group, in bytes; None if unknown.
+    """Peak resident memory of this process and all its descendants, in bytes; None if unknown.
 
     The sum of each process's own peak: pages that processes share count once for each of them. Processes that
     have ended are not in it, so ask before a pool shuts down. Where there is no /proc, processes other than this
@@ -37,7 +37,7 @@ def peak_memory() -> int | None:
     """
     if sys.platform == "linux":
         # Not ru_maxrss: exec does not reset it, so a child begins with the peak of whoever started it.
-        return sum(_high_water_mark(pid) for pid in _processes_of_group(os.getpgrp()))
+        return sum(_high_water_mark(pid) for pid in _family(os.getpid()))
     if sys.platform == "win32":
         return None
     import multiprocessing
@@ -49,15 +49,20 @@ def peak_memory() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _processes_of_group(group: int) -> list[int]:
-    found: list[int] = []
+def _family(root: int) -> list[int]:
+    """A process, its children, theirs and so on. Not its group: weft's worker processes have one of their own."""
+    children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
             try:
-                if os.getpgid(int(entry)) == group:
-                    found.append(int(entry))
+                status = Path(f"/proc/{entry}/stat").read_text()
             except OSError:
                 continue  # it has ended meanwhile
+            parent = int(status.rpartition(")")[2].split()[1])  # after the name, which may hold anything
+            children.setdefault(parent, []).append(int(entry))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, ())
     return found
 
 
