@@ -146,6 +146,8 @@ def test_nothing_is_left() -> None:
     assert memories() <= mapped
 
 
+ROOT = Path(__file__).parents[2]
+
 PARENT = """
 import sys, time
 from tests.executors import remote_tasks as tasks
@@ -159,13 +161,50 @@ if __name__ == "__main__":
 
 
 def test_workers_end_with_their_parent() -> None:
-    root = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=root) as parent:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
         assert parent.stdout is not None
         pids = set(map(int, parent.stdout.readline().split()))
         assert len(pids) == 2
         parent.kill()
     wait_until(lambda: not any(map(alive, pids)), "its workers have ended", seconds=5)
+
+
+WITHOUT_SHARED_MEMORY = """
+import logging, resource, sys
+import numpy
+from tests.executors import remote_tasks as tasks
+from weft.executors import ProcessPoolExecutor
+if __name__ == "__main__":
+    logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stdout)
+    LIMIT
+    with ProcessPoolExecutor(2) as pool:
+        assert list(pool.map(tasks.pid_after, [0.05] * 8, chunksize=1))
+        assert (pool.submit(tasks.add_one, numpy.zeros(1_000_000)).result(30) == 1).all()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what limits memfds")
+def test_without_shared_memory_there_are_pipes_and_one_warning() -> None:
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))"  # of a memfd, too
+    code = WITHOUT_SHARED_MEMORY.replace("LIMIT", limit)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=50)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stdout.splitlines()
+    assert line.startswith("weft: there is no shared memory for worker processes (")
+    assert "pipes" in line
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a file system")
+def test_a_full_dev_shm_is_none_of_ours() -> None:
+    """Our memory has no name there, and no limit of that mount's."""
+    fill = "mount -t tmpfs -o size=4k none /dev/shm && head -c 4096 /dev/zero > /dev/shm/full && exec \"$@\""
+    command = ["unshare", "--mount", "sh", "-c", fill, "sh", sys.executable, "-c", WITHOUT_SHARED_MEMORY]
+    command[-1] = command[-1].replace("LIMIT", "")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=50)
+    if "unshare" in done.stderr or "mount" in done.stderr:
+        pytest.skip(f"no mounts here: {done.stderr.strip()}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_an_unguarded_main_is_found(tmp_path: Path) -> None:

@@ -173,6 +173,9 @@ void start_worker_quietly(PoolCore*);
 // Whether the exception that start_worker() has set says that no thread can be made; else it came out of a signal handler.
 bool cannot_start();
 // The error of a task whose time was up; `cause` (taken over) may be null.
+// Logs a warning of weft's, with one thing in it (borrowed). Attached.
+void warn(const char* message, PyObject* argument);
+
 PyObject* make_timeout_error(Future*, PyObject* name, State*, PyObject* cause, bool stuck);
 // Settles everything that is queued: cancelled, or failed with `error` where one is given.
 void settle_queued(PoolCore*, PyObject* error);

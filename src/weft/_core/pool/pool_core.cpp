@@ -33,14 +33,14 @@ class TimerAttached {
   PyThreadState* state_;
 };
 
+}  // namespace
+
 void warn(const char* message, PyObject* argument) {
   Owned logging(PyImport_ImportModule("logging"));
   Owned logger(logging ? PyObject_CallMethod(logging.get(), "getLogger", "s", "weft") : nullptr);
   Owned logged(logger ? PyObject_CallMethod(logger.get(), "warning", "sO", message, argument) : nullptr);
   if (!logged) PyErr_WriteUnraisable(argument);
 }
-
-}  // namespace
 
 PoolCore::PoolCore(State* owner, PyObject* owner_module, size_t max_workers, size_t cpu_count)
     : scheduler(max_workers, cpu_count),

@@ -497,6 +497,7 @@ class ProcessRunner final : public Runner, public Interrupter {
     channel::ChannelPair pair = channel::make_pair({.prefer = remote_.limits().pipe ? channel::ChannelOptions::Prefer::pipe
                                                                                    : channel::ChannelOptions::Prefer::best,
                                                     .spins = x_.core->cpus > 2});  // three threads take turns at each task
+    if (pair.no_shared_memory) remote_.warn_of_no_shared_memory(pair.no_shared_memory_because);
     const auto numbers = pair.child.get().in_order();
     const int kind = static_cast<int>(pair.kind) | (remote_.limits().memory != 0 ? kMeasure : 0);
     Owned descriptors(Py_BuildValue("(iiiii)", numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]));

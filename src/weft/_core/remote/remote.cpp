@@ -276,6 +276,16 @@ void Remote::visit(Child& child) {
   PyThreadState_DeleteCurrent();
 }
 
+void Remote::warn_of_no_shared_memory(const std::string& because) {
+  if (warned_.exchange(true, sync::relaxed)) return;
+  Owned text(PyUnicode_DecodeFSDefault(because.c_str()));
+  if (text) {
+    warn("there is no shared memory for worker processes (%s): they are spoken to through pipes, which is slower", text.get());
+  } else {
+    PyErr_WriteUnraisable(nullptr);
+  }
+}
+
 void Remote::fail_to_start(const std::string& failure, const char* message) {
   Owned bytes(failure.empty() ? nullptr : PyBytes_FromStringAndSize(failure.data(), static_cast<Py_ssize_t>(failure.size())));
   Owned cause(bytes ? PyObject_CallMethodOneArg(payloads_, str_unpack_failure_, bytes.get()) : nullptr);

@@ -88,6 +88,8 @@ class Remote {
   PyObject* greeting();
   const Limits& limits() const { return limits_; }
   PyObject* start_process() const { return start_process_; }
+  // Once for each pool. Attached.
+  void warn_of_no_shared_memory(const std::string& because);
   // A worker could not be made: breaks the pool, with the exception that weft._payloads packed, or else a message.
   void fail_to_start(const std::string& failure, const char* message);
 
@@ -156,6 +158,8 @@ class Remote {
   PyObject* str_pack_context_ = nullptr;
   PyObject* str_worker_crashed_ = nullptr;
   PyObject* receive_ = nullptr;  // strong
+
+  Atomic<bool> warned_{false};
 
   sync::Mutex outbox_mutex_;
   std::vector<Report> outbox_;
