@@ -198,7 +198,7 @@ def test_without_shared_memory_there_are_pipes_and_one_warning() -> None:
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a file system")
 def test_a_full_dev_shm_is_none_of_ours() -> None:
     """Our memory has no name there, and no limit of that mount's."""
-    fill = "mount -t tmpfs -o size=4k none /dev/shm && head -c 4096 /dev/zero > /dev/shm/full && exec \"$@\""
+    fill = 'mount -t tmpfs -o size=4k none /dev/shm && head -c 4096 /dev/zero > /dev/shm/full && exec "$@"'
     command = ["unshare", "--mount", "sh", "-c", fill, "sh", sys.executable, "-c", WITHOUT_SHARED_MEMORY]
     command[-1] = command[-1].replace("LIMIT", "")
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=50)

@@ -308,7 +308,9 @@ def test_a_function_at_the_address_of_one_that_is_gone_is_another() -> None:
         table = FunctionTable()
         addresses: set[int] = set()
         numbers: set[Any] = set()
-        for turn in range(300):
+        turns = 0
+        while turns < 300 or (len(addresses) == turns and turns < 100_000):  # the allocator of 3.13t takes its time
+            turn, turns = turns, turns + 1
             name = f"function_{turn}"
             function = types.FunctionType(code, module.__dict__, name)
             function.__qualname__ = name
@@ -322,8 +324,8 @@ def test_a_function_at_the_address_of_one_that_is_gone_is_another() -> None:
             numbers.add(number)
             delattr(module, name)
             del function
-        assert len(numbers) == 300
-        assert len(addresses) < 300, "no address came again, so nothing was tried"
+        assert len(numbers) == turns
+        assert len(addresses) < turns, "no address came again, so nothing was tried"
         table.number(print)
         assert all(table._known[id(function)].function() is function for function in (len, sum, print))
         assert sum(definition.living for definition in table._by_number.values()) == len(table._known)

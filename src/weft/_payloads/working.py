@@ -76,8 +76,12 @@ def unpack_call(data: "bytes | memoryview", buffers: "Sequence[object]" = ()) ->
 
 def _cannot_rebuild(error: BaseException, what: str, remedy: str) -> "PayloadError":
     from weft._payloads.culprits import short
+    from weft._payloads.isolation import EXPLAINED, refusing_extension
     from weft.errors import PayloadError
 
+    extension = refusing_extension(error)
+    if extension is not None:
+        return PayloadError(f"{what} cannot be rebuilt in an interpreter: {EXPLAINED.format(extension)}")
     return PayloadError(f"{what} cannot be rebuilt in the worker: {type(error).__name__}: {short(error)}; {remedy}")
 
 

@@ -22,6 +22,7 @@ from weft._capabilities import usable_cpus
 from weft._payloads import starting
 from weft._payloads.functions import FunctionTable
 from weft.errors import FlavorUnavailable
+from weft.executors._isolation import check_importable
 from weft.executors._map import Runner
 from weft.executors._options import checked_string
 from weft.executors._payloads import CHUNK_RUNNERS, PAYLOADS, checked_inner_threads, checked_preload
@@ -56,7 +57,8 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
             many as it likes.
 
     Raises:
-        weft.errors.FlavorUnavailable: this Python has no interpreters with a GIL of their own: before 3.14.
+        weft.errors.FlavorUnavailable: this Python has no interpreters with a GIL of their own: before 3.14; or they
+            cannot import a module of `preload`, whose extension refuses that.
         weft.errors.PayloadError: the initializer or an argument of it cannot be pickled.
         ValueError: `max_workers` or `max_pending` is out of range.
         TypeError: an argument is of the wrong type.
@@ -91,6 +93,7 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         checked_string("thread_name_prefix", thread_name_prefix)
         threads = checked_inner_threads(inner_threads)
         names = checked_preload(preload)
+        check_importable(names, isolated=True)
         setup = starting.pack_setup(initializer, tuple(initargs), names, threads, own_process=False)
         self._max_workers = workers
         self._thread_name_prefix = thread_name_prefix or f"InterpreterPoolExecutor-{self._counter()}"

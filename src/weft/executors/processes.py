@@ -23,6 +23,7 @@ from weft import errors
 from weft._capabilities import usable_cpus
 from weft._payloads import main_module, starting
 from weft._payloads.functions import FunctionTable
+from weft.executors._isolation import check_importable
 from weft.executors._map import Runner
 from weft.executors._payloads import CHUNK_RUNNERS, PAYLOADS, checked_inner_threads, checked_preload
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
@@ -151,6 +152,7 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         calls = _checked_limit("max_tasks_per_child", max_tasks_per_child, 1)
         memory = _checked_limit("max_memory_per_child", max_memory_per_child, _LEAST_MEMORY)
         names = checked_preload(preload)
+        check_importable(names, isolated=False)
         threads = checked_inner_threads(inner_threads)
         setup = starting.pack_setup(initializer, tuple(initargs), names, threads)
         self._max_workers = workers

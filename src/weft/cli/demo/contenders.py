@@ -87,9 +87,7 @@ def _stdlib_interpreters(workers: int) -> Generator[concurrent.futures.Executor]
 CONTENDERS = (
     Contender("serial", "serial", "loop", "a plain loop, no executor", None),
     Contender("threads", "threads", "weft", "weft.executors.ThreadPoolExecutor", _weft_threads),
-    Contender(
-        "interpreters", "interpreters", "weft", "weft.executors.InterpreterPoolExecutor", _weft_interpreters
-    ),
+    Contender("interpreters", "interpreters", "weft", "weft.executors.InterpreterPoolExecutor", _weft_interpreters),
     Contender("processes", "processes", "weft", "weft.executors.ProcessPoolExecutor", _weft_processes),
     Contender("auto", "auto", "weft", "weft.Run()", _weft_auto),
     Contender("auto, cpu_bound", "auto", "weft", "weft.Run(), told that the tasks compute", _weft_auto_cpu_bound),
