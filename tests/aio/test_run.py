@@ -40,7 +40,7 @@ def test_a_block_that_raises_cancels_what_waits(library: Library) -> None:
                 gate = threading.Event()
                 futures.append(executor.submit(gate.wait, PATIENCE))
                 futures.append(executor.submit(print))
-                threading.Timer(0.01, gate.set).start()
+                futures[1].add_done_callback(lambda _: gate.set())
                 raise KeyError
         return futures
 

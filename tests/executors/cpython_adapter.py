@@ -1,9 +1,10 @@
 """Runs CPython's own tests of `concurrent.futures` against weft, in a process of its own: the adapter of test_cpython.py.
 
-    python -m tests.executors.cpython_adapter test_wait
+    python -m tests.executors.cpython_adapter threads test_wait
 
-Before the test module is imported, `concurrent.futures.ThreadPoolExecutor` is weft's. The scripts that the tests start
-in further processes get the same by a first line. Of a module, the classes over other executors are left out.
+Before the test module is imported, the pool of that flavor in `concurrent.futures` is weft's. The scripts that the
+tests start in further processes get the same by a first line. Of a module, the classes over other executors are left
+out; of the three over processes, which differ in how the stdlib starts them, one is kept.
 
 `test_future` tests `Future` by itself: makes one by hand, sets it by hand. Weft's cannot be made or set by hand, so
 here it is driven: `Future()` submits a task that does what `set_result` and the like then ask for, and the state a test
@@ -26,26 +27,38 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 PACKAGE = "test.test_concurrent_futures"
-OTHERS = ("Process", "Interpreter")
-"""What classes of tests over other executors have in their names."""
+POOLS = {
+    "threads": ("thread", "ThreadPoolExecutor", ("Process", "Interpreter")),
+    "processes": ("process", "ProcessPoolExecutor", ("Thread", "Interpreter", "ProcessPoolFork")),
+    "interpreters": ("interpreter", "InterpreterPoolExecutor", ("Thread", "Process")),
+}
+"""The stdlib's module, the class in it, and what classes of tests over other executors have in their names."""
+
+ENDLESS = ("test_broken_process_pool_traceback",)
+"""Tests that wait for what never comes, so that they cannot be run: see EXCEPTIONS in test_cpython.py."""
 
 FIRST_LINE = (
     "import sys; sys.path[:0] = {path!r}; import concurrent.futures, weft.executors; "
-    "concurrent.futures.ThreadPoolExecutor = weft.executors.ThreadPoolExecutor\n"
+    "concurrent.futures.{name} = weft.executors.{name}\n"
 )
 
 
-def adapt() -> None:
-    from weft.executors import ThreadPoolExecutor
+def adapt(flavor: str) -> None:
+    import weft.executors
+    from weft.executors._template import template
 
-    concurrent.futures.ThreadPoolExecutor = ThreadPoolExecutor  # type: ignore[misc]
-    concurrent.futures.thread.ThreadPoolExecutor = ThreadPoolExecutor  # type: ignore[misc]
+    home, name, _ = POOLS[flavor]
+    pool = getattr(weft.executors, name)
+    if flavor == "processes":  # its thread is all pools', so it is there before each test and after it
+        template.acquire().start()
+    setattr(concurrent.futures, name, pool)
+    setattr(importlib.import_module(f"concurrent.futures.{home}"), name, pool)
 
 
 # ---- the scripts of test_shutdown ------------------------------------------------------------------------
 
 
-def adapt_scripts(module: ModuleType) -> None:
+def adapt_scripts(module: ModuleType, flavor: str) -> None:
     """`assert_python_ok('-c', script)` runs the script with weft's pool."""
     original = module.assert_python_ok
 
@@ -54,7 +67,9 @@ def adapt_scripts(module: ModuleType) -> None:
         assert options == ["-c"], options
         # In one exec, so that the script's own `if 1:` and its indentation are as they were.
         return original(
-            "-c", FIRST_LINE.format(path=sys.path) + f"exec(compile({script!r}, '<string>', 'exec'))", **env
+            "-c",
+            FIRST_LINE.format(path=sys.path, name=POOLS[flavor][1]) + f"exec(compile({script!r}, '<string>', 'exec'))",
+            **env,
         )
 
     module.assert_python_ok = assert_python_ok  # type: ignore[attr-defined]
@@ -127,7 +142,7 @@ def create_future(state: str = PENDING, exception: BaseException | None = None, 
     return Driver().future(state, exception, result)
 
 
-def adapt_futures(module: ModuleType) -> None:
+def adapt_futures(module: ModuleType, _: str) -> None:
     from test import support
 
     support.SHORT_TIMEOUT = 8.0  # which test_exception_with_success waits out
@@ -154,7 +169,7 @@ def adapt_futures(module: ModuleType) -> None:
 # ---- the chain of test_thread_pool -----------------------------------------------------------------------
 
 
-def adapt_switching(_: ModuleType) -> None:
+def adapt_switching(_: ModuleType, __: str) -> None:
     """`test_hang_global_shutdown_lock` forks fifty times beside tasks that submit each other without end.
 
     The stdlib's pool lets go of the GIL for each; ours keeps it for a switch interval, so that the fork would wait.
@@ -199,12 +214,18 @@ def flatten(suite: unittest.TestSuite) -> list[unittest.TestCase]:
     return [case for item in suite for case in (flatten(item) if isinstance(item, unittest.TestSuite) else [item])]  # type: ignore[list-item]
 
 
-def main(name: str) -> None:
-    adapt()
+def main(flavor: str, name: str) -> None:
+    adapt(flavor)
     module = importlib.import_module(f"{PACKAGE}.{name}")
-    ADAPTERS.get(name, lambda module: None)(module)
+    if name in ADAPTERS:
+        ADAPTERS[name](module, flavor)
     cases = flatten(unittest.defaultTestLoader.loadTestsFromModule(module))
-    chosen = [case for case in cases if not any(other in type(case).__name__ for other in OTHERS)]
+    others = POOLS[flavor][2]
+    chosen = [
+        case
+        for case in cases
+        if not any(other in type(case).__name__ for other in others) and not case.id().endswith(ENDLESS)
+    ]
     result = Outcomes()
     stdout, sys.stdout = sys.stdout, io.StringIO()
     try:
@@ -218,4 +239,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

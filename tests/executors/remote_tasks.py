@@ -232,3 +232,7 @@ def log_levels() -> list[bool]:
 
     logger = logging.getLogger("weft.tests.levels")
     return [logger.isEnabledFor(level) for level in (logging.DEBUG, logging.INFO, logging.WARNING)]
+
+
+def put(queue: Any, item: object) -> None:
+    queue.put(item)

@@ -1,7 +1,10 @@
 """What only interpreters can do, and what can only happen to them."""
 
+import os
+import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -109,3 +112,38 @@ if __name__ == "__main__":
         with InterpreterPoolExecutor(1) as one, InterpreterPoolExecutor(1) as other:
             assert one.submit(tasks.where).result(30) != other.submit(tasks.where).result(30)
             wait_until(lambda: one._queued() == 0, "it is idle")
+
+
+STUCK = """
+import atexit, sys, time
+from weft.executors import InterpreterPoolExecutor
+if __name__ == "__main__":
+    seconds = [float(text) for text in sys.argv[1:]]
+    pool = InterpreterPoolExecutor(len(seconds))
+    futures = [pool.submit(time.sleep, one) for one in seconds]
+    while not all(future.running() for future in futures):
+        pass
+    atexit.register(print, "first registered")
+    atexit.register(print, "then this")
+    sys.stdout.write("the end, ")
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="interpreters need 3.14")
+@pytest.mark.parametrize("seconds", [["60"], ["0.9", "1", "1.1", "1.2"], ["1.25", "1.3", "1.35", "60"]])
+def test_exit_with_an_interpreter_that_is_stuck(seconds: list[str]) -> None:
+    """In C, where nothing stops it; or coming back while the process ends."""
+    command = [sys.executable, "-c", STUCK, *seconds]
+    environment = {**os.environ, "WEFT_EXIT_GRACE": "0.2"}
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, env=environment)
+    took = time.monotonic() - began
+    assert done.stdout == "the end, then this\nfirst registered\n"
+    assert "Fatal" not in done.stderr
+    if done.returncode != 0:  # they may all have come back in time
+        assert done.returncode == 1
+        assert "interpreters that cannot be ended are left behind" in done.stderr
+    assert "remaining subinterpreters" not in done.stderr
+    if "60" in seconds:
+        assert done.returncode == 1
+        assert took < 30

@@ -5,6 +5,7 @@ worker, once. What `start` raises breaks the pool, with that as the cause.
 Pinned by tests/executors/test_initializer.py and test_interpreters.py.
 """
 
+import sys
 from marshal import dumps as dump_plain
 from marshal import loads as load_plain
 
@@ -54,10 +55,18 @@ def pack_setup(
 
 
 def greeting(setup: bytes) -> bytes:
-    """What a worker is told that starts now: `setup`, and what the caller's loggers let through."""
+    """What a worker is told that starts now: `setup`, and what it needs of the caller as it is at this moment.
+
+    That is what the loggers let through, and the key by which proxies of `multiprocessing` managers are let in.
+    """
     from weft._payloads.receiving import levels
 
-    return dump_plain((setup, levels()))
+    key = b""
+    if "multiprocessing.connection" in sys.modules:
+        from multiprocessing.process import current_process
+
+        key = bytes(current_process().authkey)
+    return dump_plain((setup, levels(), key))
 
 
 def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], object] | None":
@@ -72,8 +81,12 @@ def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], obje
     """
     from weft._payloads.asides import install
 
-    setup, levels = load_plain(greeting)
+    setup, levels, key = load_plain(greeting)
     install(say, streams=True, levels=levels)
+    if key:
+        from multiprocessing.process import current_process
+
+        current_process().authkey = key
     main, preload, inner_threads, own_process, call = load_plain(setup)
     if inner_threads and own_process:
         from weft._payloads.inner_threads import limit_libraries_to_come

@@ -5,6 +5,10 @@ as long as something gets done. When nothing has finished for `WEFT_EXIT_GRACE` 
 is cancelled, what runs is interrupted, and what cannot be interrupted is left behind: its thread is a daemon, and the
 process ends without it. After Ctrl-C the first step is left out.
 
+An interpreter that is left behind cannot be: Python would end it under the thread that is in it, and crash. Then the
+process does the rest of what it does at exit, the `atexit` callbacks and the flushing of streams, and leaves with
+status 1 (130 after Ctrl-C) without taking Python apart.
+
 `leave_now` is the same without the first step, for a `with` block that is left by Ctrl-C or `sys.exit`.
 
 Registered with `threading._register_atexit`, as `concurrent.futures` itself does: it runs before the interpreter
@@ -14,6 +18,7 @@ Pinned by tests/executors/test_exit.py.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import os
@@ -21,6 +26,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from weft import _core
 
@@ -146,6 +152,7 @@ def _end_interpreter() -> None:
         for pool in every:
             pool._finish()
         _close_workers(every)
+        _leave_if_stuck(every)
         templates = sys.modules.get("weft.executors._template.template")
         if templates is not None:
             templates.end_interpreter()
@@ -157,6 +164,34 @@ def _close_workers(pools: Iterable[_core.Pool]) -> None:
     for pool in pools:
         if pool._wait_left(0):
             pool._worker_threads().join(max(0.0, end - time.monotonic()))
+
+
+def _leave_if_stuck(pools: Iterable[_core.Pool]) -> None:
+    """Where an interpreter is left behind, has the process leave right after the `atexit` callbacks."""
+    left = [name.name for pool in pools if (its := pool._worker_threads()).hold_interpreters for name in its.alive()]
+    if left and _core.in_main_interpreter():
+        _logger.warning(
+            "interpreters that cannot be ended are left behind (%s): the process leaves with exit status %d once the "
+            "atexit callbacks have run",
+            _listed(left),
+            _status_of_leaving(),
+        )
+        atexit.register(_leave)
+
+
+def _status_of_leaving() -> int:
+    # Which status the program has asked for, nobody can know here. It has not ended in order.
+    return 130 if isinstance(getattr(sys, "last_exc", None), KeyboardInterrupt) else 1
+
+
+def _leave() -> None:
+    """The first of the `atexit` callbacks, as it was registered last: calls all others, and ends the process."""
+    atexit.unregister(_leave)
+    atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # the only way to have them run once
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # closed, or None, or nobody reads it; there is nobody left to tell
+            stream.flush()
+    os._exit(_status_of_leaving())
 
 
 threading._register_atexit(_end_interpreter)  # type: ignore[attr-defined]  # the stdlib's own hook for this

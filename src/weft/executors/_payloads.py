@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import concurrent.futures.process
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import cast
 
 from weft import _core
 from weft._payloads import calling, chunks, context, receiving, starting
-from weft.errors import WorkerCrashed
+from weft.errors import InitializerFailed, WorkerCrashed
 from weft.executors._options import checked_string
 from weft.executors._pool import checked_max_workers
+
+
+class WorkerCrashedInPool(WorkerCrashed, concurrent.futures.process.BrokenProcessPool):
+    """`WorkerCrashed`, also for programs that catch what the stdlib's pool raises."""
+
+
+class InitializerFailedInProcess(InitializerFailed, concurrent.futures.process.BrokenProcessPool):
+    """`InitializerFailed`, likewise."""
 
 
 def worker_crashed(what: bytes, task: str) -> WorkerCrashed:
@@ -18,20 +27,22 @@ def worker_crashed(what: bytes, task: str) -> WorkerCrashed:
     pid, _, status = what.decode().partition(" ")
     code = None if status == "?" else int(status)
     if code is not None and code < 0:
-        return WorkerCrashed(pid=int(pid), signal=-code, task=task)
-    return WorkerCrashed(pid=int(pid), exit_code=code, task=task)
+        return WorkerCrashedInPool(pid=int(pid), signal=-code, task=task)
+    return WorkerCrashedInPool(pid=int(pid), exit_code=code, task=task)
 
 
-PAYLOADS = SimpleNamespace(
-    pack_call=calling.pack_call,
-    unpack_result=calling.unpack_result,
-    unpack_failure=calling.unpack_failure,
-    pack_context=context.pack_context,
-    worker_crashed=worker_crashed,
-    greeting=starting.greeting,
-    receive=receiving.receive,
-)
-"""What the core calls on the caller's side."""
+def payloads(initializer_failed: type[InitializerFailed]) -> SimpleNamespace:
+    """What the core calls on the caller's side, for a pool that raises this when its initializer fails."""
+    return SimpleNamespace(
+        pack_call=calling.pack_call,
+        unpack_result=calling.unpack_result,
+        unpack_failure=calling.unpack_failure,
+        pack_context=context.pack_context,
+        worker_crashed=worker_crashed,
+        greeting=starting.greeting,
+        receive=receiving.receive,
+        initializer_failed=initializer_failed,
+    )
 
 
 CHUNK_RUNNERS = chunks.run_chunk, chunks.run_one

@@ -23,7 +23,8 @@ _STARTS_WITHIN = 10.0  # seconds that a thread may take to begin, once it was as
 class WorkerThreads:
     """Starts threads for a pool's workers, and knows which of them live."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hold_interpreters: bool = False) -> None:
+        self.hold_interpreters = hold_interpreters  # each has an interpreter of its own, which ends with it
         self._here = threading.local()  # `end`: what a thread calls last
         self._threads: dict[threading.Thread, bool] = {}  # and whether it has begun; those that have ended, for a while
 

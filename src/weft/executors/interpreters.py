@@ -4,8 +4,8 @@ Workers are interpreters with a GIL of their own, each on a thread of this proce
 them, on a build with a GIL too. They share no objects with the caller. What crosses is pickled, or marshalled where it
 is plain, when it is submitted: what cannot cross is refused there. Memoryviews are lent, not copied.
 
-Ends as the thread pool does; an interpreter is closed by its worker's thread. One whose task is stuck in a call in C
-is left behind at the interpreter's end.
+Ends as the thread pool does; an interpreter is closed by its worker's thread. Python cannot end while one is stuck in
+a call in C: then the process leaves without, see `_ending`.
 Not the stdlib's way, which has each worker wait at a queue of the caller's interpreter, and takes its GIL for each
 task. Pinned by tests/executors/, and by CPython's own tests for its pool.
 """
@@ -13,19 +13,21 @@ task. Pinned by tests/executors/, and by CPython's own tests for its pool.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import itertools
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from weft._capabilities import usable_cpus
 from weft._payloads import starting
 from weft._payloads.functions import FunctionTable
-from weft.errors import FlavorUnavailable
+from weft.errors import FlavorUnavailable, InitializerFailed
 from weft.executors._isolation import check_importable
 from weft.executors._map import Runner
 from weft.executors._options import checked_string
-from weft.executors._payloads import CHUNK_RUNNERS, PAYLOADS, checked_inner_threads, checked_preload
+from weft.executors._payloads import CHUNK_RUNNERS, checked_inner_threads, checked_preload, payloads
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
 from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
@@ -34,6 +36,16 @@ if TYPE_CHECKING:
     _Stdlib = concurrent.futures.ThreadPoolExecutor
 else:  # the stdlib's interpreter pool is a thread pool, too; before 3.14 there is none
     _Stdlib = getattr(concurrent.futures, "InterpreterPoolExecutor", concurrent.futures.ThreadPoolExecutor)
+
+
+@functools.cache
+def _payloads() -> Any:
+    from concurrent.futures.interpreter import BrokenInterpreterPool  # pyright: ignore[reportMissingTypeStubs]
+
+    class InitializerFailedInInterpreter(InitializerFailed, BrokenInterpreterPool):
+        """`InitializerFailed`, also for programs that catch what the stdlib's pool raises."""
+
+    return payloads(InitializerFailedInInterpreter)
 
 
 class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
@@ -97,11 +109,20 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         setup = starting.pack_setup(initializer, tuple(initargs), names, threads, own_process=False)
         self._max_workers = workers
         self._thread_name_prefix = thread_name_prefix or f"InterpreterPoolExecutor-{self._counter()}"
-        self._workers = WorkerThreads()
+        self._workers = WorkerThreads(hold_interpreters=True)
         trace_if_asked()
         pending = checked_max_pending(max_pending)
         self._open(workers, cpus, self._thread_name_prefix, self._workers, None, (), pending, False)
-        self._share_nothing(PAYLOADS, FunctionTable(), setup, None, 0, 0, False)
+        self._share_nothing(_payloads(), FunctionTable(), setup, None, 0, 0, False)
+
+    @property
+    def _threads(self) -> set[threading.Thread]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What libraries that look into the stdlib's pool expect."""
+        return self._workers.alive()
+
+    @property
+    def _broken(self) -> BaseException | bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._broken_by() or False
 
     def _chunk_runners(self) -> tuple[Runner, Runner]:
         return CHUNK_RUNNERS

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
+import multiprocessing
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -25,7 +26,13 @@ from weft._payloads import main_module, starting
 from weft._payloads.functions import FunctionTable
 from weft.executors._isolation import check_importable
 from weft.executors._map import Runner
-from weft.executors._payloads import CHUNK_RUNNERS, PAYLOADS, checked_inner_threads, checked_preload
+from weft.executors._payloads import (
+    CHUNK_RUNNERS,
+    InitializerFailedInProcess,
+    checked_inner_threads,
+    checked_preload,
+    payloads,
+)
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
 from weft.executors._template.template import Template, acquire, release
 from weft.executors._template.worker_process import WorkerProcess
@@ -33,6 +40,9 @@ from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
 
 _LEAST_MEMORY = 32 * 2**20  # an interpreter that has imported nothing takes half of that
+
+
+_PAYLOADS = payloads(InitializerFailedInProcess)
 
 
 class _Process:
@@ -156,13 +166,13 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         threads = checked_inner_threads(inner_threads)
         setup = starting.pack_setup(initializer, tuple(initargs), names, threads)
         self._max_workers = workers
-        self._mp_context = mp_context
+        self._mp_context = multiprocessing.get_context("spawn") if mp_context is None else mp_context
         self._starter = _Starter(acquire(names, inner_threads=threads))
         self._workers = WorkerThreads()
         trace_if_asked()
         name = f"ProcessPoolExecutor-{self._counter()}"
         self._open(workers, cpus, name, self._workers, None, (), checked_max_pending(max_pending), False)
-        self._share_nothing(PAYLOADS, FunctionTable(), setup, self._starter, calls, memory, False)
+        self._share_nothing(_PAYLOADS, FunctionTable(), setup, self._starter, calls, memory, False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """See `PoolExecutor.shutdown`."""
@@ -172,17 +182,23 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
 
     def terminate_workers(self) -> None:
         """Ends the processes with SIGTERM, whatever they do, and the pool with them."""
-        self._end_workers(signal.SIGTERM)
+        self._force_shutdown(operation="terminate")
 
     def kill_workers(self) -> None:
         """Ends the processes with SIGKILL, whatever they do, and the pool with them."""
-        self._end_workers(signal.SIGKILL)
+        self._force_shutdown(operation="kill")
 
-    def _end_workers(self, number: int) -> None:
+    def _force_shutdown(self, operation: str) -> None:  # the stdlib's name for it
+        if operation not in ("terminate", "kill"):
+            raise ValueError(f"operation must be 'terminate' or 'kill', not {operation!r}")
         self.shutdown(wait=False, cancel_futures=True)
         for process in list(self._starter.running.values()):
-            process.send_signal(number)
+            getattr(process, operation)()
         self.shutdown(wait=True)
+
+    @property
+    def _broken(self) -> BaseException | bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._broken_by() or False
 
     @property
     def _processes(self) -> dict[int, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]

@@ -184,7 +184,7 @@ void run_thread_worker(PoolCore* core, Worker& worker) {
 void fail_initializer(PoolCore* core, PyObject* cause) {
   Owned shown(PyObject_Repr(cause));
   if (!shown) PyErr_Clear();
-  PyObject* type = error_class(core->state, "InitializerFailed");
+  PyObject* type = core->remote != nullptr ? core->remote->initializer_failed() : error_class(core->state, "InitializerFailed");
   Owned error(type == nullptr ? nullptr
                               : PyObject_CallFunction(type, "N",
                                                       PyUnicode_FromFormat("the initializer of the pool's workers raised %V; "

@@ -63,7 +63,8 @@ Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::str
 Remote::~Remote() {
   Py_XDECREF(reinterpret_cast<PyObject*>(lent_type_));
   for (PyObject* object : {payloads_, functions_, zero_, str_numbered_, str_pack_call_, str_unpack_result_,
-                           str_unpack_failure_, str_pack_context_, str_worker_crashed_, receive_, start_process_}) {
+                           str_unpack_failure_, str_pack_context_, str_worker_crashed_, receive_, initializer_failed_,
+                           start_process_}) {
     Py_XDECREF(object);
   }
 }
@@ -76,7 +77,8 @@ bool Remote::prepare() {
          (str_unpack_failure_ = PyUnicode_InternFromString("unpack_failure")) != nullptr &&
          (str_worker_crashed_ = PyUnicode_InternFromString("worker_crashed")) != nullptr &&
          (str_pack_context_ = PyUnicode_InternFromString("pack_context")) != nullptr &&
-         (receive_ = PyObject_GetAttrString(payloads_, "receive")) != nullptr;
+         (receive_ = PyObject_GetAttrString(payloads_, "receive")) != nullptr &&
+         (initializer_failed_ = PyObject_GetAttrString(payloads_, "initializer_failed")) != nullptr;
 }
 
 PyObject* Remote::greeting() {

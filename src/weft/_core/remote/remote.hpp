@@ -88,6 +88,7 @@ class Remote {
   PyObject* greeting();
   const Limits& limits() const { return limits_; }
   PyObject* start_process() const { return start_process_; }
+  PyObject* initializer_failed() const { return initializer_failed_; }  // the class
   // Once for each pool. Attached.
   void warn_of_no_shared_memory(const std::string& because);
   // A worker could not be made: breaks the pool, with the exception that weft._payloads packed, or else a message.
@@ -157,7 +158,8 @@ class Remote {
   PyObject* str_unpack_failure_ = nullptr;
   PyObject* str_pack_context_ = nullptr;
   PyObject* str_worker_crashed_ = nullptr;
-  PyObject* receive_ = nullptr;  // strong
+  PyObject* receive_ = nullptr;             // strong
+  PyObject* initializer_failed_ = nullptr;  // strong
 
   Atomic<bool> warned_{false};
 
