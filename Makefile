@@ -27,6 +27,14 @@ test-native: ## the C++ tests: release, under ThreadSanitizer, under AddressSani
 stress: ## the suite STRESS_RUNS times (20) on the free-threaded 3.13, STRESS_ABREAST (2) at a time
 	@WEFT_PYTHONS="$${WEFT_PYTHONS:-3.13t}" tools/test --repeat $(STRESS_RUNS) --abreast $(STRESS_ABREAST) $(ARGS)
 
+CHAOS := $(addprefix tests/executors/test_,faults.py remote_faults.py processes.py template_ends.py exit.py fork.py \
+	signals.py timeouts.py) tests/parallel/test_interrupts.py
+
+.PHONY: chaos
+chaos: ## the faults that workers and callers meet, in full counts, on 3.14 and 3.13t; takes hours
+	@WEFT_PYTHONS="$${WEFT_PYTHONS:-3.14 3.13t}" WEFT_TEST_DEADLINE=14000 WEFT_CHAOS=full \
+		tools/test $(if $(ARGS),$(ARGS),$(CHAOS))
+
 .PHONY: bench
 bench: ## weft beside the standard library: the table of speed-ups
 	@tools/bench $(ARGS)

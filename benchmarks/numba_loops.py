@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit, prange
 
 
@@ -42,7 +43,7 @@ def dot_of(a: Any, b: Any) -> Any:
 def matmul_of(a: Any, b: Any) -> Any:
     rows, inner = a.shape
     columns = b.shape[1]
-    product = a[:, :1] * b[:1, :]
+    product = np.zeros((rows, columns), a.dtype)
     for i in prange(rows):
         for j in range(columns):
             product[i, j] = 0

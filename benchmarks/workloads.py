@@ -30,3 +30,8 @@ def crunch(x: int) -> int:
     for i in range(120_000):
         total += i & 7
     return total
+
+
+def echo[T](thing: T) -> T:
+    """There and back."""
+    return thing

@@ -15,11 +15,23 @@ from benchmarks.cases import (
     startup,
     tasks,
     tracing,
+    workers,
 )
 
-CASES: dict[str, Case] = {
-    case.name: case
-    for area in (tasks, composition, maps, algorithms, memory, asyncio_tasks, startup, tracing, cpu, growth, kernels)
-    for case in area.CASES
-}
+_AREAS = (
+    tasks,
+    composition,
+    maps,
+    algorithms,
+    memory,
+    asyncio_tasks,
+    startup,
+    tracing,
+    cpu,
+    workers,
+    growth,
+    kernels,
+)
+
+CASES: dict[str, Case] = {case.name: case for area in _AREAS for case in area.CASES}
 """By name, in the order of the table."""

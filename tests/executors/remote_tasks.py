@@ -236,3 +236,35 @@ def log_levels() -> list[bool]:
 
 def put(queue: Any, item: object) -> None:
     queue.put(item)
+
+
+def die_at(number: int, when: int) -> int:
+    if number == when:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def spin_at(number: int, when: int) -> int:
+    while number == when:
+        pass
+    return number
+
+
+def large_array(number: int, items: int) -> Any:
+    import numpy as np
+
+    return np.full(items, number)
+
+
+def large(items: int) -> bytes:
+    return bytes(8 * items)
+
+
+def place_after(seconds: float) -> tuple[int, int]:
+    time.sleep(seconds)
+    return where()
+
+
+def nap_often(item: int) -> int:
+    nap_for_ever()
+    return item
