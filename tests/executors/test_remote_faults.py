@@ -110,13 +110,20 @@ def test_an_endless_loop_among_many_tasks(kind: str) -> None:
         assert len(set(pool.map(tasks.place_after, [0.1] * 8, chunksize=1))) == 2
 
 
-@pytest.mark.parametrize("where", ["pickle", "unpickle", "run", "collect", "result"])
-@pytest.mark.parametrize("how", ["raise", "exit", "leave", "crash", "kill"])
-@pytest.mark.parametrize("kind", NAMES)
+DEADLY = ("leave", "crash", "kill")
+SABOTAGE = [
+    (kind, how, where)
+    for kind in NAMES
+    for where in ("pickle", "unpickle", "run", "collect", "result")
+    for how in ("raise", "exit", *DEADLY)
+    # Else what dies is this process.
+    if how not in DEADLY or (kind == "processes" and where not in ("pickle", "result"))
+]
+
+
+@pytest.mark.parametrize(("kind", "how", "where"), SABOTAGE)
 def test_saboteurs(kind: str, how: str, where: str) -> None:
-    deadly = how in ("leave", "crash", "kill")
-    if deadly and (kind == "interpreters" or where in ("pickle", "result")):
-        return  # what dies there is this process
+    deadly = how in DEADLY
     with KINDS[kind](2) as pool:
         expected: Any = WorkerCrashed if deadly else PayloadError
         if where == "pickle":
