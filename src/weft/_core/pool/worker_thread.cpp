@@ -314,7 +314,7 @@ void allow_interrupts(const Deferred& deferred) {
     asked = extras->interrupt.exchange(nullptr, sync::seq_cst);
     PyObject* none = nullptr;
     if (asked != nullptr && !extras->interrupt.compare_exchange_strong(none, Py_NewRef(asked), sync::seq_cst, sync::acquire)) {
-      Py_DECREF(asked);  // another one has come, and has been posted
+      Py_DECREF(asked);  // SAFETY: the reference made for it; another one has come, and has been posted
     }
   }
   if (asked == nullptr) return;
@@ -322,7 +322,7 @@ void allow_interrupts(const Deferred& deferred) {
     PyThreadState_SetAsyncExc(cell.thread_id_.load(sync::relaxed), asked);
     cell.unlock_posted();
   }
-  Py_DECREF(asked);
+  Py_DECREF(asked);  // SAFETY: deferred.posted's, or the one taken out of the request
 }
 
 int raise_pending(void* error) {

@@ -42,7 +42,7 @@ void Asides::say(PyObject* receive, PyObject* prefix) {
   say_all(receive, name);
   sayer_.store(0, sync::relaxed);
   saying_.unlock();
-  Py_DECREF(name);
+  Py_DECREF(name);  // SAFETY: made above; no Owned, since the caller's code runs in between
 }
 
 void Asides::say_all(PyObject* receive, PyObject* name) {
@@ -51,7 +51,7 @@ void Asides::say_all(PyObject* receive, PyObject* name) {
       PyObject* bytes = PyBytes_FromStringAndSize(message.data(), static_cast<Py_ssize_t>(message.size()));
       PyObject* said = bytes == nullptr ? nullptr : PyObject_CallFunctionObjArgs(receive, bytes, name, nullptr);
       if (said == nullptr) PyErr_WriteUnraisable(receive);  // an interrupt of the caller's, and there is nobody to raise it to
-      Py_XDECREF(said);
+      Py_XDECREF(said);  // SAFETY: both made above
       Py_XDECREF(bytes);
       unsaid_.fetch_sub(1, sync::release);
     }

@@ -56,7 +56,7 @@ bool Callee::start(std::string_view greeting, PyMethodDef* say, PyObject* self) 
   Py_XDECREF(starting);
   if (done == nullptr) return false;
   if (done == Py_None) {
-    Py_DECREF(done);
+    Py_DECREF(done);  // SAFETY: the call's result; else the member takes it over
   } else {
     end_ = done;
   }
@@ -69,7 +69,7 @@ void Callee::end() {
   if (end != nullptr && done == nullptr) PyErr_WriteUnraisable(end);
   if (unfinished_ != nullptr && PyList_GET_SIZE(unfinished_) != 0) Py_XDECREF(end_lines(nullptr));
   PyErr_Clear();
-  Py_XDECREF(done);
+  Py_XDECREF(done);  // SAFETY: the result, and the member's reference that was taken out
   Py_XDECREF(end);
 }
 
@@ -104,7 +104,7 @@ PyObject* Callee::end_lines(PyObject* result) {
   PyObject* done = PyObject_CallNoArgs(end_lines_);
   if (done == nullptr) Py_CLEAR(result);  // interrupted
   if (error != nullptr) PyErr_SetRaisedException(error);
-  Py_XDECREF(done);
+  Py_XDECREF(done);  // SAFETY: the call's result
   return result;
 }
 

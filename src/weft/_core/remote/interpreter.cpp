@@ -213,7 +213,7 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
     return;
   }
   const std::string greeting(PyBytes_AS_STRING(told), static_cast<size_t>(PyBytes_GET_SIZE(told)));
-  Py_DECREF(told);
+  Py_DECREF(told);  // SAFETY: greeting()'s reference
   PyThreadState* child = new_interpreter();
   if (child == nullptr) {
     core->scheduler.cancel_reservation(worker);
@@ -229,7 +229,7 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
   Executant executant{core, cell, &worker, nullptr};
   PyObject* capsule = PyCapsule_New(&mouth, nullptr, nullptr);
   const bool prepared = capsule != nullptr && callee.prepare(greeting, &say_function, capsule);
-  Py_XDECREF(capsule);
+  Py_XDECREF(capsule);  // SAFETY: the function that say() is has its own reference
   const std::string error = prepared ? std::string() : packed_error(callee);
   PyInterpreterState* interpreter = PyInterpreterState_Get();
   child = PyEval_SaveThread();

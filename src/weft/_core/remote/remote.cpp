@@ -84,7 +84,7 @@ bool Remote::prepare() {
 PyObject* Remote::greeting() {
   PyObject* bytes = PyObject_CallMethod(payloads_, "greeting", "y#", setup_.data(), static_cast<Py_ssize_t>(setup_.size()));
   if (bytes == nullptr || PyBytes_CheckExact(bytes)) return bytes;
-  Py_DECREF(bytes);
+  Py_DECREF(bytes);  // SAFETY: the call's result, which is not handed out
   PyErr_SetString(PyExc_SystemError, "weft._payloads: expected bytes");
   return nullptr;
 }
