@@ -71,7 +71,7 @@ else:
         for _ in range(10):
             with InterpreterPoolExecutor(2) as pool:
                 assert list(pool.map(abs, range(-20, 0))) == list(range(20, 0, -1))
-        assert len(interpreters.list_all()) == before
+        wait_until(lambda: len(interpreters.list_all()) <= before + 1, "there is at most a spare more")
 
     @pytest.mark.parametrize("end", ["", "pool.shutdown(wait=False)", "sys.exit(3)", "raise KeyboardInterrupt"])
     def test_the_end_of_the_program_closes_them(end: str) -> None:

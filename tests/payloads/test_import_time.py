@@ -14,22 +14,36 @@ SLOW = {
 
 SESSION = """
 import marshal, sys, time
-before = set(sys.modules)
+before, (data, greeting) = set(sys.modules), map(bytes.fromhex, sys.argv[1:])
 begin = time.perf_counter()
-from weft._payloads import working
-working.prepare_main({"kind": "", "where": "", "argv": sys.argv, "path": sys.path})
+from weft._payloads import asides, starting, working
+assert starting.start(greeting, lambda message: None) is None
 function = working.load_function(b"operator:add")
-number, kwnames, *values = working.unpack_call(bytes.fromhex(sys.argv[1]))
+number, kwnames, *values = working.unpack_call(data)
 data, buffers = working.pack_result([function(*values)])
-print(time.perf_counter() - begin, *sorted(set(sys.modules) - before))
+seconds, loaded = time.perf_counter() - begin, sorted(set(sys.modules) - before)
+asides.uninstall()
+print(seconds, *loaded)
 """
 
 
 def session() -> tuple[float, set[str]]:
-    from weft._payloads.calling import pack_call
+    import multiprocessing.connection  # as every caller has that has a pool of processes
 
+    from weft._payloads.calling import pack_call
+    from weft._payloads.starting import greeting, pack_setup
+
+    assert multiprocessing.connection
     data, _ = pack_call(1, None, ([1], [2]))
-    command = [sys.executable, "-I", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{SESSION}", data.hex()]
+    told = greeting(pack_setup(None, (), ()))
+    command = [
+        sys.executable,
+        "-I",
+        "-c",
+        f"import sys; sys.path[:0] = {sys.path!r}\n{SESSION}",
+        data.hex(),
+        told.hex(),
+    ]
     output = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout.split()
     return float(output[0]), set(output[1:])
 
@@ -41,7 +55,8 @@ def test_a_first_result_loads_nothing_slow() -> None:
     assert {name for name in loaded if name.startswith("weft")} == {
         "weft",
         "weft._payloads",
-        *(f"weft._payloads.{name}" for name in ("main_module", "pickling", "references", "working")),
+        *(f"weft._payloads.{name}" for name in ("asides", "late_imports", "main_module", "pickling", "references")),
+        *(f"weft._payloads.{name}" for name in ("starting", "working")),
     }
 
 

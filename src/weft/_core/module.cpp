@@ -20,6 +20,7 @@
 #include "pool/drain.hpp"
 #include "pool/fork.hpp"
 #include "pool/pool.hpp"
+#include "remote/own_interpreter.hpp"
 #include "tracing/trace.hpp"
 
 #ifdef WEFT_PROCESSES
@@ -134,7 +135,7 @@ int module_exec(PyObject* module) {
     return -1;
   }
   for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions,
-                                 await_functions, region_functions, kernel_functions, linear_functions}) {
+                                 await_functions, region_functions, kernel_functions, linear_functions, spare_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
 #ifdef WEFT_PROCESSES

@@ -11,6 +11,7 @@ once for each worker: a call names them by number.
     receiving   what asides has sent     starting    what a worker does before its first task, and after its last
                                          chunks      chunks of `map`
                                          inner_threads  limits for the libraries there
+                                         late_imports  what waits until a module is imported there
                 both                     seeds       `options(seed=…)`
     pickling    the one pickler          failures    exceptions, in bytes and back
     references  by name or by value      main_module the caller's ``__main__``

@@ -7,8 +7,8 @@ before its result. What is left of an unfinished line goes at `flush`, which the
 Nothing here fails a task: what cannot be pickled goes as text, and what cannot be sent stays in the worker, on its
 stderr. Not touched: descriptors 1 and 2, `sys.stdout.buffer`, faulthandler.
 
-`logging` is not imported for this, which takes as long as a quarter of a worker's start: a finder on `sys.meta_path`
-waits until the worker's code does, and goes away.
+`logging` is not imported for this, which takes as long as a quarter of a worker's start: records are sent once the
+worker's code imports it.
 The other side is receiving.py. Pinned by tests/payloads/test_asides.py.
 """
 
@@ -17,15 +17,14 @@ from _io import _TextIOBase  # pyright: ignore[reportPrivateUsage]
 from _thread import RLock
 from marshal import dumps
 
+from weft._payloads.late_imports import when_imported
 from weft._payloads.main_module import is_interruption
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
-    from importlib.machinery import ModuleSpec
     from io import TextIOBase as _TextIOBase
-    from types import ModuleType
     from typing import Any, TextIO
 
     # The level at which all is off, and the levels that were set, by the names of loggers; the root's is "".
@@ -58,12 +57,7 @@ def install(send: "Callable[[bytes], None]", *, streams: bool, levels: "Levels |
     if streams:
         _send_lines(send)
     _send_warnings(send)
-    if "logging" in sys.modules:
-        _send_records(send, levels)
-    else:
-        finder: Any = _LoggingImport(lambda: _send_records(send, levels))
-        sys.meta_path.insert(0, finder)
-        _undo.append(finder.remove)
+    _undo.append(when_imported("logging", lambda: _send_records(send, levels)))
 
 
 def flush() -> None:
@@ -85,42 +79,6 @@ def _forget_after_fork() -> None:
 
 
 # ---- log records -----------------------------------------------------------------------------------
-
-
-class _LoggingImport:
-    """Calls a function when `logging` has been imported. A finder and, for that one module, a loader."""
-
-    def __init__(self, imported: "Callable[[], None]") -> None:
-        self._imported = imported
-        self._loader: Any = None
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-        if name != "logging":
-            return None
-        self.remove()
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, None)
-            if spec is not None:
-                self._loader, spec.loader = spec.loader, self  # type: ignore[assignment]  # a loader in what it does
-                return spec
-        return None
-
-    def remove(self) -> None:
-        """Waits no longer."""
-        try:  # noqa: SIM105  # contextlib is not loaded for this
-            sys.meta_path.remove(self)  # type: ignore[arg-type]
-        except ValueError:  # another thread imports it too
-            pass
-
-    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: "ModuleType") -> None:
-        module.__loader__ = self._loader
-        if module.__spec__ is not None:
-            module.__spec__.loader = self._loader
-        self._loader.exec_module(module)
-        self._imported()
 
 
 def _send_records(send: "Callable[[bytes], None]", levels: "Levels | None") -> None:

@@ -9,6 +9,7 @@ import sys
 from marshal import dumps as dump_plain
 from marshal import loads as load_plain
 
+from weft._payloads.late_imports import when_imported
 from weft._payloads.main_module import main_info, prepare_main
 
 TYPE_CHECKING = False
@@ -84,14 +85,17 @@ def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], obje
     setup, levels, key = load_plain(greeting)
     install(say, streams=True, levels=levels)
     if key:
-        from multiprocessing.process import current_process
-
-        current_process().authkey = key
+        when_imported("multiprocessing.process", lambda: _take_key(key))
     main, preload, inner_threads, own_process, call = load_plain(setup)
     if inner_threads and own_process:
         from weft._payloads.inner_threads import limit_libraries_to_come
 
         limit_libraries_to_come(inner_threads)
+    if not own_process:
+        import os
+
+        # A spare was made when the environment may have been another one.
+        os.reload_environ()  # type: ignore[attr-defined]  # since 3.14, as interpreters
     end = None
     prepare_main(main)
     for name in preload:
@@ -106,6 +110,12 @@ def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], obje
 
         limit_loaded_libraries(inner_threads, own_process=own_process)
     return end
+
+
+def _take_key(key: bytes) -> None:
+    from multiprocessing.process import current_process
+
+    current_process().authkey = key
 
 
 def enter(returned: object) -> "Callable[[], object] | None":

@@ -152,6 +152,9 @@ def _end_interpreter() -> None:
         for pool in every:
             pool._finish()
         _close_workers(every)
+        spares = sys.modules.get("weft.executors._spares")
+        if spares is not None:
+            spares.spares.close()
         _leave_if_stuck(every)
         templates = sys.modules.get("weft.executors._template.template")
         if templates is not None:

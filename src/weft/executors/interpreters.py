@@ -29,6 +29,7 @@ from weft.executors._map import Runner
 from weft.executors._options import checked_string
 from weft.executors._payloads import CHUNK_RUNNERS, checked_inner_threads, checked_preload, payloads
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
+from weft.executors._spares import spares
 from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
 
@@ -113,7 +114,8 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         trace_if_asked()
         pending = checked_max_pending(max_pending)
         self._open(workers, cpus, self._thread_name_prefix, self._workers, None, (), pending, False)
-        self._share_nothing(_payloads(), FunctionTable(), setup, None, 0, 0, False)
+        self._share_nothing(_payloads(), FunctionTable(), setup, False, spares.take, 0, 0, False)
+        spares.expect()
 
     @property
     def _threads(self) -> set[threading.Thread]:  # pyright: ignore[reportIncompatibleVariableOverride]

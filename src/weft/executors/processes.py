@@ -172,7 +172,7 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         trace_if_asked()
         name = f"ProcessPoolExecutor-{self._counter()}"
         self._open(workers, cpus, name, self._workers, None, (), checked_max_pending(max_pending), False)
-        self._share_nothing(_PAYLOADS, FunctionTable(), setup, self._starter, calls, memory, False)
+        self._share_nothing(_PAYLOADS, FunctionTable(), setup, True, self._starter, calls, memory, False)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """See `PoolExecutor.shutdown`."""

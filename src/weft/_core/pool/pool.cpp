@@ -295,25 +295,24 @@ PyObject* pool_open(PyObject* object, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-// _share_nothing(payloads, functions, setup, start_process or None, calls, memory, pipe): right after _open. The workers are
-// processes, or interpreters where none is started, and get payloads.
+// _share_nothing(payloads, functions, setup, processes, source, calls, memory, pipe): right after _open. The workers are processes
+// or else interpreters, which `source` makes, and get payloads.
 PyObject* pool_share_nothing(PyObject* object, PyObject* args) {
   PoolCore* core = core_of(object);
-  PyObject *payloads, *functions, *start_process;
+  PyObject *payloads, *functions, *source;
   const char* setup;
   Py_ssize_t size;
   unsigned long long calls, memory;
-  int pipe;
-  if (core == nullptr || !PyArg_ParseTuple(args, "OOy#OKKp", &payloads, &functions, &setup, &size, &start_process, &calls,
-                                           &memory, &pipe)) {
+  int processes, pipe;
+  if (core == nullptr || !PyArg_ParseTuple(args, "OOy#pOKKp", &payloads, &functions, &setup, &size, &processes, &source,
+                                           &calls, &memory, &pipe)) {
     return nullptr;
   }
-  const bool processes = start_process != Py_None;
   auto remote = std::make_unique<Remote>(*core, payloads, functions, std::string(setup, static_cast<size_t>(size)),
-                                         processes ? start_process : nullptr, Remote::Limits{calls, memory, pipe != 0});
+                                         source, Remote::Limits{calls, memory, pipe != 0});
   if (!remote->prepare()) return nullptr;
   core->remote = std::move(remote);
-  core->flavor = processes ? trace::Flavor::processes : trace::Flavor::interpreters;
+  core->flavor = processes != 0 ? trace::Flavor::processes : trace::Flavor::interpreters;
   Py_RETURN_NONE;
 }
 

@@ -3,6 +3,7 @@
 #include "remote/interpreter.hpp"
 
 #include "remote/callee.hpp"
+#include "remote/own_interpreter.hpp"
 #include "tracing/trace.hpp"
 
 namespace weft::core {
@@ -171,20 +172,6 @@ class InterpreterRunner final : public Runner, public Callee::Watcher {
   uint64_t finished_ = 0;
 };
 
-PyThreadState* new_interpreter() {
-  PyInterpreterConfig config{};
-  config.use_main_obmalloc = 0;
-  config.allow_fork = 0;
-  config.allow_exec = 0;
-  config.allow_threads = 1;
-  config.allow_daemon_threads = 0;
-  config.check_multi_interp_extensions = 1;
-  config.gil = PyInterpreterConfig_OWN_GIL;
-  PyThreadState* made = nullptr;
-  const PyStatus status = Py_NewInterpreterFromConfig(&made, &config);
-  return PyStatus_Exception(status) ? nullptr : made;
-}
-
 // The exception that is set in the child, packed; empty if not even that is possible.
 std::string packed_error(Callee& callee) {
   PyObject* error = PyErr_GetRaisedException();
@@ -214,7 +201,7 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
   }
   const std::string greeting(PyBytes_AS_STRING(told), static_cast<size_t>(PyBytes_GET_SIZE(told)));
   Py_DECREF(told);  // SAFETY: greeting()'s reference
-  PyThreadState* child = new_interpreter();
+  PyThreadState* child = enter_own_interpreter(core->remote->source());
   if (child == nullptr) {
     core->scheduler.cancel_reservation(worker);
     core->remote->fail_to_start({}, "no interpreter could be made");

@@ -502,7 +502,7 @@ class ProcessRunner final : public Runner, public Interrupter {
     const int kind = static_cast<int>(pair.kind) | (remote_.limits().memory != 0 ? kMeasure : 0);
     Owned descriptors(Py_BuildValue("(iiiii)", numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]));
     Owned greeting(descriptors ? remote_.greeting() : nullptr);
-    Owned handle(greeting ? PyObject_CallFunction(remote_.start_process(), "iOO", kind, descriptors.get(), greeting.get())
+    Owned handle(greeting ? PyObject_CallFunction(remote_.source(), "iOO", kind, descriptors.get(), greeting.get())
                           : nullptr);
     Owned pid(handle ? PyObject_GetAttrString(handle.get(), "pid") : nullptr);
     Owned pidfd(pid ? PyObject_GetAttrString(handle.get(), "pidfd") : nullptr);

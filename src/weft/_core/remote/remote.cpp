@@ -51,20 +51,19 @@ PyObject* message_of(PyObject* number, PyObject* const* args, size_t count, PyOb
 
 }  // namespace
 
-Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup, PyObject* start_process,
-               Limits limits)
+Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup, PyObject* source, Limits limits)
     : core_(core),
       setup_(std::move(setup)),
       limits_(limits),
       payloads_(Py_NewRef(payloads)),
       functions_(Py_NewRef(functions)),
-      start_process_(Py_XNewRef(start_process)) {}
+      source_(Py_NewRef(source)) {}
 
 Remote::~Remote() {
   Py_XDECREF(reinterpret_cast<PyObject*>(lent_type_));
   for (PyObject* object : {payloads_, functions_, zero_, str_numbered_, str_pack_call_, str_unpack_result_,
                            str_unpack_failure_, str_pack_context_, str_worker_crashed_, receive_, initializer_failed_,
-                           start_process_}) {
+                           source_}) {
     Py_XDECREF(object);
   }
 }

@@ -72,8 +72,8 @@ class Remote {
   };
 
   // `payloads`: the module weft._payloads.calling; `functions`: the pool's FunctionTable. Retains both. `setup`: what a
-  // worker is told when it starts. `start_process`: makes a process, or null: workers are interpreters. Retained too.
-  Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup, PyObject* start_process, Limits);
+  // worker is told when it starts. `source`: gives processes, or interpreters where there is one to spare. Retained too.
+  Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::string setup, PyObject* source, Limits);
   ~Remote();  // attached; the settler has been stopped
   Remote(const Remote&) = delete;
   Remote& operator=(const Remote&) = delete;
@@ -87,7 +87,7 @@ class Remote {
   // What a worker is told that starts now: bytes. Null with an exception set. Attached to the pool's interpreter.
   PyObject* greeting();
   const Limits& limits() const { return limits_; }
-  PyObject* start_process() const { return start_process_; }
+  PyObject* source() const { return source_; }
   PyObject* initializer_failed() const { return initializer_failed_; }  // the class
   // Once for each pool. Attached.
   void warn_of_no_shared_memory(const std::string& because);
@@ -149,7 +149,7 @@ class Remote {
   const Limits limits_;
   PyObject* payloads_;       // strong
   PyObject* functions_;      // strong
-  PyObject* start_process_;  // strong, or null
+  PyObject* source_;         // strong
   PyTypeObject* lent_type_ = nullptr;  // strong
   PyObject* zero_ = nullptr;          // strong
   PyObject* str_numbered_ = nullptr;  // strong: names of methods
