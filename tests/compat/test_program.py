@@ -62,12 +62,15 @@ def test_in_passthrough_nothing_is_replaced(tmp_path: Path) -> None:
 
 def test_a_loops_threads_are_wefts(tmp_path: Path) -> None:
     program = """
-        import sys
+        import importlib.util, sys
+        assert importlib.util.find_spec("asyncio") is not None
         assert "asyncio" not in sys.modules
+        finders = len(sys.meta_path)
         import asyncio, asyncio.runners, asyncio.threads
         import weft.compat.asyncio
         assert asyncio.run is asyncio.runners.run is weft.compat.asyncio.run
         assert asyncio.to_thread is asyncio.threads.to_thread
+        assert len(sys.meta_path) == finders - 1
         async def main():
             print(await asyncio.to_thread(pow, 2, 10))
             return asyncio.get_running_loop()._default_executor

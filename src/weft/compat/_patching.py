@@ -10,7 +10,6 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -70,14 +69,16 @@ class _WhenImported:
     ) -> ModuleSpec | None:
         if name != "asyncio":
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        # Asked by somebody who only wants to know, too: it stays until asyncio is loaded.
+        found = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, found), None)
         loader: Any = None if spec is None else spec.loader
         if loader is not None:
             load = loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
                 load(module)
+                sys.meta_path.remove(self)
                 _replace("asyncio")
 
             loader.exec_module = exec_module  # of this one loader, which loads nothing else
