@@ -130,7 +130,7 @@ class InterpreterRunner final : public Runner, public Callee::Watcher {
     if (!answered) {
       PyObject* error = PyErr_GetRaisedException();  // interrupted while its failure was packed
       if (!callee_.pack_failure(error, &answer)) PyErr_WriteUnraisable(error);
-      Py_DECREF(error);
+      Py_DECREF(error);  // SAFETY: taken from the thread state above
     }
     take(answer, report);
     ++finished_;
@@ -185,7 +185,7 @@ std::string packed_error(Callee& callee) {
   }
   PyErr_Clear();
   answer.clear();
-  Py_DECREF(error);
+  Py_DECREF(error);  // SAFETY: taken from the thread state above
   return packed;
 }
 
