@@ -1,6 +1,7 @@
 """Functions to submit: of a module, so that workers which share nothing with the caller can run them too."""
 
 import concurrent.futures
+import time
 from typing import Any
 
 
@@ -71,3 +72,8 @@ def double_inside(pool: concurrent.futures.Executor, value: int) -> int:
 
 def nothing_of(value: Any) -> None:
     pass
+
+
+def nap(value: Any) -> Any:
+    time.sleep(0.002)
+    return value

@@ -130,6 +130,22 @@ def test_map_takes_its_time(pools: Pools):
     assert list(pool.map(tasks.echo, range(200), chunksize=1)) == list(range(200))
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("room", [1, 2])
+def test_map_with_less_room_than_it_keeps_under_way(pools: Pools, room: int, ordered: bool):
+    """Who submits its next chunk may have to wait, and the workers whose chunks end meanwhile must go on to make room."""
+    pool = pools(2, max_pending=room)
+    assert sorted(pool.map(tasks.nap, range(100), chunksize=1, ordered=ordered)) == list(range(100))
+
+
+@pytest.mark.parametrize("room", [1, 2])
+def test_shutdown_submits_what_a_map_has_left(pools: Pools, room: int):
+    pool = pools(2, max_pending=room)
+    results = pool.map(tasks.nap, range(100), chunksize=1)
+    pool.shutdown()
+    assert list(results) == list(range(100))
+
+
 def test_a_view_has_the_same_limit(pools: Pools):
     pool = pools(1, max_pending=1)
     with pools.held(pool) as gate:
