@@ -99,6 +99,28 @@ def test_what_cannot_be_pickled_is_refused_at_submit(pool: Executor) -> None:
     assert pool.submit(abs, -1).result(30) == 1
 
 
+@pytest.mark.parametrize("buffersize", [None, 8])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_item_of_a_map_that_cannot_be_pickled(pool: Any, ordered: bool, buffersize: int | None) -> None:
+    """The results of those before it come first; none is left out without a word."""
+    items = [*range(50), threading.Lock(), *range(51, 60)]
+    results = pool.map(tasks.echo_array, items, chunksize=1, ordered=ordered, buffersize=buffersize)
+    assert sorted(next(results) for _ in range(50)) == list(range(50))
+    with pytest.raises(PayloadError):
+        next(results)
+    assert list(results) == []
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+def test_shutting_down_with_an_item_left_that_cannot_be_pickled(kind: Any) -> None:
+    pool = kind(1)
+    results = pool.map(tasks.echo_array, [*range(50), threading.Lock()], chunksize=1)
+    pool.shutdown()
+    assert [next(results) for _ in range(50)] == list(range(50))
+    with pytest.raises(PayloadError):
+        next(results)
+
+
 @pytest.mark.parametrize("moment", ["pickle", "unpickle"])
 def test_bombs_among_the_arguments(pool: Executor, moment: str) -> None:
     if moment == "pickle":

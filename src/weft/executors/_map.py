@@ -14,7 +14,7 @@ lock is free, and else by its owner after letting go of it.
 
 Ends when the results are exhausted, when an item raises or a result is late (the rest is cancelled), when the
 iterator is closed or dropped half way (likewise), or with the pool: shutting down submits what is left, or cancels
-it.
+it. Where `submit` refuses a chunk, that is raised after the results of those before it.
 Pinned by tests/executors/test_map.py.
 """
 
@@ -158,9 +158,15 @@ class _Map:
         if self._left is not None:
             self._left -= len(items)
         self._ahead += len(items)
-        self._under_way += 1
         # From a worker, too: the items see the context of whoever called map. A copy, since a context runs one thing.
-        future = self._context.copy().run(pool.submit, self._run, self._fn, items, self._star)
+        try:
+            future = self._context.copy().run(pool.submit, self._run, self._fn, items, self._star)
+        except Exception as error:  # the pool was shut down under us, or an item cannot go there
+            self._exhausted = True
+            self._error = error
+            self.pool = None
+            return False
+        self._under_way += 1
         self._chunks.append(future)
         future.add_done_callback(self._chunk_ended)
         if self._left == 0:
@@ -204,9 +210,6 @@ class _Map:
                 self._under_way < ahead or not self._chunks or self._buffer is not None
             ) and self._submit_next_lock_held():
                 pass
-        except RuntimeError as error:  # the pool was shut down under us
-            self._exhausted = True
-            self._error = error
         finally:
             self._feeding = False
 
