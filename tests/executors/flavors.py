@@ -120,8 +120,8 @@ class Flavor:
     broken: type[BrokenExecutor] = BrokenThreadPool
     """What the standard library's class raises once an initializer has failed."""
     gate: Callable[[], Gate] = threading.Event
-    taken: int = 1
-    """How many tasks a worker may have taken, with the one that it runs: these no longer wait for `max_pending`."""
+    ahead: bool = False
+    """Whether a worker has tasks ahead of the one that it runs, as many as may wait at most: these wait no longer."""
 
     def __repr__(self) -> str:
         return self.name
@@ -186,7 +186,7 @@ FLAVORS = (
         can=OF_ANOTHER_WORLD,
         broken=BrokenProcessPool,
         gate=CrossingGate,
-        taken=64,
+        ahead=True,
     ),
     Flavor(
         name="stdlib-threads",
