@@ -9,7 +9,7 @@ AT_SUBMIT = "what cannot be pickled is refused when it is submitted, where the s
 NAMED = (
     "what cannot be rebuilt is a PayloadError of that task; the stdlib calls the pool broken, whose workers are well"
 )
-INHERITED = "locks and queues of multiprocessing as initargs; ours are pickled, so take those of a Manager"
+LOGGED = "asks the worker's log for what the initializer raised; with ours the caller logs it"
 BY_VALUE = "expects that closures, local classes and their instances are refused; ours cross by value"
 IN_ORDER = "asks for the private class of the exception that shows the worker's traceback"
 
@@ -29,9 +29,7 @@ POOLS = {
     "ProcessPoolProcessPoolShutdownTest.test_shutdown_gh_132969_case_1": MANAGER,
     "ProcessPoolProcessPoolShutdownTest.test_shutdown_gh_132969_case_2": MANAGER,
     "ProcessPoolProcessPoolShutdownTest.test_shutdown_no_wait": MANAGER,
-    "ProcessPoolFailingInitializerTest.test_initializer": INHERITED,
-    "FailingInitializerResourcesTest.test_forkserver": INHERITED,
-    "FailingInitializerResourcesTest.test_spawn": INHERITED,
+    "ProcessPoolFailingInitializerTest.test_initializer": LOGGED,
     "ProcessPoolExecutorDeadlockTest.test_error_at_task_pickle": AT_SUBMIT,
     "ProcessPoolExecutorDeadlockTest.test_error_at_task_unpickle": NAMED,
     "ProcessPoolExecutorDeadlockTest.test_error_during_result_unpickle_in_result_handler": NAMED,

@@ -4,6 +4,7 @@ Writes a JSON object to stdout: for each test, "ok", "skipped: …" or the trace
 which is "ok" unless a test has left a thread or a process behind.
 """
 
+import gc
 import io
 import json
 import re
@@ -37,6 +38,12 @@ class Outcomes(unittest.TestResult):
 
     addFailure = addError = _fail  # noqa: N815
 
+    def stopTest(self, test: unittest.TestCase) -> None:
+        super().stopTest(test)
+        # A failed test's traceback holds its pool, whose workers hold the pipe to multiprocessing's resource tracker;
+        # the module's end waits for that.
+        gc.collect()
+
     def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
         if err is not None:
             self._fail(test, err)
@@ -51,8 +58,22 @@ def _flatten(suite: unittest.TestSuite) -> list[unittest.TestCase]:
     return [case for item in suite for case in (_flatten(item) if isinstance(item, unittest.TestSuite) else [item])]  # type: ignore[list-item]
 
 
+def _collect_after_inner_runs() -> None:
+    """A test that runs another, and then looks for what that has left, finds nothing that only waits for `gc`."""
+    original = unittest.TextTestRunner.run
+
+    def run(self: unittest.TextTestRunner, test: Any) -> Any:
+        result = original(self, test)
+        del test
+        gc.collect()
+        return result
+
+    unittest.TextTestRunner.run = run  # type: ignore[method-assign]
+
+
 def run(tests: Iterable[unittest.TestCase]) -> None:
-    """Runs them and writes what came out."""
+    """Runs them and writes what came out. Nobody else should hold the tests, which hold pools and queues."""
+    _collect_after_inner_runs()
     result = Outcomes()
     stdout, sys.stdout = sys.stdout, io.StringIO()
     try:

@@ -1,3 +1,6 @@
+// SAFETY, for every count in this file: frames here call into tasks and initializers, so they hold plain pointers (python.hpp);
+// a function ends the references that it made itself or that its comment says it takes over, and members those of `clear()`.
+
 #include "remote/callee.hpp"
 
 #include "pool/chunk.hpp"

@@ -3,6 +3,7 @@
 #include "remote/interpreter.hpp"
 
 #include "remote/callee.hpp"
+#include "remote/home.hpp"
 #include "remote/own_interpreter.hpp"
 #include "tracing/trace.hpp"
 
@@ -36,14 +37,14 @@ PyMethodDef say_function = {"weft_say", say, METH_O, "Tell the caller's side. In
 class InterpreterRunner final : public Runner, public Callee::Watcher {
  public:
   InterpreterRunner(Executant& executant, Callee& callee, const Mouth& mouth, PyThreadState* ours, PyThreadState* child)
-      : x_(executant), remote_(mouth.remote), callee_(callee), mouth_(mouth), ours_(ours), child_(child) {}
+      : x_(executant), remote_(mouth.remote), callee_(callee), mouth_(mouth), home_(executant, ours), child_(child) {}
 
   void attach() override { PyEval_RestoreThread(child_); }
 
   void detach() override {
     child_ = PyEval_SaveThread();
     report();
-    if (remote_.has_reports()) in_ours([this] { remote_.settle_all(); });
+    home_.settle(remote_);
   }
 
   void run(Task& task) override {
@@ -64,26 +65,16 @@ class InterpreterRunner final : public Runner, public Callee::Watcher {
   }
 
   const Atomic<bool>* calling() const { return &calling_; }
-  PyThreadState* ours() const { return ours_; }
+  PyThreadState* ours() const { return home_.state(); }
   PyThreadState* child() const { return child_; }
 
   void want_worker() override {
     child_ = PyEval_SaveThread();
-    in_ours([this] { start_worker_quietly(x_.core); });
+    home_.visit([this] { start_worker_quietly(x_.core); });
     PyEval_RestoreThread(child_);
   }
 
  private:
-  template <class Body>
-  void in_ours(Body&& body) {
-    PyEval_RestoreThread(ours_);
-    x_.cell->attached_.store(true, sync::relaxed);
-    body();
-    ours_ = PyEval_SaveThread();
-    x_.cell->attached_.store(false, sync::release);
-    unpark_deferred(x_);
-  }
-
   void report() {
     since_breath_ = 0;
     if (finished_ != 0) x_.core->finished.fetch_add(std::exchange(finished_, 0), sync::relaxed);
@@ -130,7 +121,7 @@ class InterpreterRunner final : public Runner, public Callee::Watcher {
     if (!answered) {
       PyObject* error = PyErr_GetRaisedException();  // interrupted while its failure was packed
       if (!callee_.pack_failure(error, &answer)) PyErr_WriteUnraisable(error);
-      Py_DECREF(error);
+      Py_DECREF(error);  // SAFETY: taken from the thread state above
     }
     take(answer, report);
     ++finished_;
@@ -164,7 +155,7 @@ class InterpreterRunner final : public Runner, public Callee::Watcher {
   Remote& remote_;
   Callee& callee_;
   const Mouth& mouth_;
-  PyThreadState* ours_;
+  Home home_;
   PyThreadState* child_;
   Future* current_ = nullptr;
   Atomic<bool> calling_{false};
@@ -185,7 +176,7 @@ std::string packed_error(Callee& callee) {
   }
   PyErr_Clear();
   answer.clear();
-  Py_DECREF(error);
+  Py_DECREF(error);  // SAFETY: taken from the thread state above
   return packed;
 }
 

@@ -11,6 +11,7 @@ struct Lent {
   std::shared_ptr<LentMemory> memory;
 };
 
+// SAFETY: called with instances of lent_spec only.
 Lent* as_lent(PyObject* object) { return reinterpret_cast<Lent*>(object); }
 
 int lent_getbuffer(PyObject* object, Py_buffer* out, int flags) {
@@ -25,6 +26,7 @@ void lent_dealloc(PyObject* object) {
   Py_DECREF(type);  // SAFETY: instances of heap types own a reference to their type
 }
 
+// SAFETY: the casts are how CPython takes slots.
 PyType_Slot lent_slots[] = {
     {Py_tp_doc, const_cast<char*>("Memory of the interpreter that submitted the task. Internal.")},
     {Py_tp_dealloc, reinterpret_cast<void*>(lent_dealloc)},
@@ -56,6 +58,7 @@ LentView::~LentView() {
   PyEval_RestoreThread(here);
 }
 
+// SAFETY: PyType_FromSpec makes types.
 PyTypeObject* make_lent_type() { return reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&lent_spec)); }
 
 PyObject* lend(PyTypeObject* type, std::shared_ptr<LentMemory> memory) {

@@ -47,7 +47,7 @@ struct OutgoingBuffer {
 class OutgoingBuffers {
  public:
   void add(const OutgoingBuffer&, channel::BlockWriter&);
-  // SAFETY: as above.
+  // SAFETY: as above: the entries are plain.
   channel::Piece table() const {
     return {reinterpret_cast<const std::byte*>(entries.data()), entries.size() * sizeof(wire::BufferEntry)};
   }

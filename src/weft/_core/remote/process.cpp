@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "channel/ends.hpp"
+#include "remote/home.hpp"
 #include "remote/parcels.hpp"
 #include "remote/process_child.hpp"
 #include "tracing/trace.hpp"
@@ -61,10 +62,10 @@ class ProcessRunner final : public Runner, public Interrupter {
   ProcessRunner(Executant& executant, PyThreadState* ours)
       : x_(executant),
         remote_(*executant.core->remote),
-        ours_(ours),
+        home_(executant, ours),
         asides_(std::make_shared<Asides>(executant.worker->index())) {}
 
-  PyThreadState* ours() const { return ours_; }
+  PyThreadState* ours() const { return home_.state(); }
 
   // ---- the scheduler's calls; there is nothing to attach to
 
@@ -72,7 +73,7 @@ class ProcessRunner final : public Runner, public Interrupter {
 
   void detach() override {
     report();
-    settle_here();
+    home_.settle(remote_);
   }
 
   void run(Task& task) override {
@@ -97,14 +98,14 @@ class ProcessRunner final : public Runner, public Interrupter {
   bool wait_under_way() override {
     if (in_flight_.empty()) return false;
     do {
-      settle_here();
+      home_.settle(remote_);
       wait_for_answers();
     } while (!in_flight_.empty() && in_flight_.size() >= depth_);
     return true;
   }
 
   void want_worker() override {
-    in_ours([this] { start_worker_quietly(x_.core); });
+    home_.visit([this] { start_worker_quietly(x_.core); });
   }
 
   // ---- any thread
@@ -136,20 +137,6 @@ class ProcessRunner final : public Runner, public Interrupter {
   }
 
  private:
-  template <class Body>
-  void in_ours(Body&& body) {
-    PyEval_RestoreThread(ours_);
-    x_.cell->attached_.store(true, sync::relaxed);
-    body();
-    ours_ = PyEval_SaveThread();
-    x_.cell->attached_.store(false, sync::release);
-    unpark_deferred(x_);
-  }
-
-  void settle_here() {
-    if (remote_.has_reports()) in_ours([this] { remote_.settle_all(); });
-  }
-
   void report() {
     if (finished_ != 0) x_.core->finished.fetch_add(std::exchange(finished_, 0), sync::relaxed);
   }
@@ -373,7 +360,9 @@ class ProcessRunner final : public Runner, public Interrupter {
   void adapt(Nanos took) {
     average_ = average_ == 0 ? took : average_ + (took - average_) / 8;
     const Nanos worth = kWorthAhead / std::max<Nanos>(average_, 1);
-    depth_ = static_cast<size_t>(std::clamp<Nanos>(worth, 1, kMostAhead));
+    // What is ahead does not count as waiting: no more of it than may wait.
+    const size_t most = x_.core->max_pending == 0 ? kMostAhead : std::min(kMostAhead, x_.core->max_pending);
+    depth_ = static_cast<size_t>(std::clamp<Nanos>(worth, 1, static_cast<Nanos>(most)));
   }
 
   // Not begun by its process; the queue's reference goes along.
@@ -431,7 +420,7 @@ class ProcessRunner final : public Runner, public Interrupter {
   }
 
   void kill(int signal) {
-    in_ours([&] {
+    home_.visit([&] {
       Owned done(process_.handle == nullptr ? nullptr : PyObject_CallMethod(process_.handle, "send_signal", "i", signal));
       PyErr_Clear();  // it is gone already
     });
@@ -459,7 +448,7 @@ class ProcessRunner final : public Runner, public Interrupter {
   Started try_to_start(bool last) {
     bool started = false;
     has_failure_ = false;
-    in_ours([&] {
+    home_.visit([&] {
       try {
         started = make_process();
       } catch (const std::exception& error) {
@@ -485,7 +474,7 @@ class ProcessRunner final : public Runner, public Interrupter {
     const std::string message = has_failure_ ? "weft could not be imported in a fresh process; what it said is on stderr"
                                              : "worker process " + std::to_string(pid) + " died while it was starting";
     forget_process();
-    in_ours([&] {
+    home_.visit([&] {
       remote_.settle_all();  // what it said, before its error
       remote_.fail_to_start(failure, message.c_str());
     });
@@ -529,7 +518,7 @@ class ProcessRunner final : public Runner, public Interrupter {
     const int pid = process_.pid;
     long status = 0;
     bool known = false;
-    in_ours([&] {
+    home_.visit([&] {
       Owned found(PyObject_CallMethod(process_.handle, "status", "d", 1.0));
       known = found && found.get() != Py_None;
       if (known) status = PyLong_AsLong(found.get());
@@ -558,7 +547,7 @@ class ProcessRunner final : public Runner, public Interrupter {
       std::swap(gone, process_);
     }
     if (gone.handle != nullptr) {
-      in_ours([&] {
+      home_.visit([&] {
         Owned closed(PyObject_CallMethod(gone.handle, "close", nullptr));
         PyErr_Clear();
         Py_DECREF(gone.handle);  // SAFETY: make_process()'s reference
@@ -568,7 +557,7 @@ class ProcessRunner final : public Runner, public Interrupter {
 
   Executant& x_;
   Remote& remote_;
-  PyThreadState* ours_;
+  Home home_;
   const std::shared_ptr<Asides> asides_;
   Process process_;
   std::deque<InFlight> in_flight_;

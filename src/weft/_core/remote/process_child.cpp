@@ -52,6 +52,11 @@ uint64_t resident_bytes() {
 #endif
 }
 
+Owned imported(const char* module_name, const char* name) {
+  Owned module(PyImport_ImportModule(module_name));
+  return Owned(module ? PyObject_GetAttrString(module.get(), name) : nullptr);
+}
+
 int come_by(void*);
 extern PyMethodDef say_function;
 
@@ -230,7 +235,7 @@ class ProcessWorker final : public Callee::Watcher {
     if (!answered) {
       PyObject* error = PyErr_GetRaisedException();  // interrupted while its failure was packed
       if (!callee_.pack_failure(error, &answer)) PyErr_WriteUnraisable(error);
-      Py_DECREF(error);
+      Py_DECREF(error);  // SAFETY: taken from the thread state above
     }
     reply.raised = answer.raised;
     reply.ended = sync::now();
@@ -291,18 +296,12 @@ class ProcessWorker final : public Callee::Watcher {
     (void)take(&rest, sizeof(CallHeader));
     const std::string_view names = text_of(take(&rest, size));
     const size_t zero = names.find('\0');
-    PyObject* module = PyImport_ImportModule(std::string(names.substr(0, zero)).c_str());
-    PyObject* type = module == nullptr ? nullptr : PyObject_GetAttrString(module, std::string(names.substr(zero + 1)).c_str());
-    Py_XDECREF(module);
-    if (type == nullptr || !PyExceptionClass_Check(type)) {
+    Owned type = imported(std::string(names.substr(0, zero)).c_str(), std::string(names.substr(zero + 1)).c_str());
+    if (!type || !PyExceptionClass_Check(type.get())) {
       PyErr_Clear();
-      Py_XDECREF(type);
-      module = PyImport_ImportModule("weft.errors");
-      type = module == nullptr ? nullptr : PyObject_GetAttrString(module, "Interrupted");
-      Py_XDECREF(module);
+      type = imported("weft.errors", "Interrupted");
     }
-    if (type != nullptr) PyErr_SetNone(type);
-    Py_XDECREF(type);
+    if (type) PyErr_SetNone(type.get());
     return false;
   }
 
@@ -360,13 +359,10 @@ PyMethodDef poke_function = {"weft_poke", on_poke, METH_VARARGS, "The pool wants
 
 bool install_handler() {
 #ifdef SIGURG
-  PyObject* handler = PyCFunction_New(&poke_function, nullptr);
-  PyObject* module = handler == nullptr ? nullptr : PyImport_ImportModule("_signal");
-  PyObject* done = module == nullptr ? nullptr : PyObject_CallMethod(module, "signal", "iO", SIGURG, handler);
-  Py_XDECREF(handler);
-  Py_XDECREF(module);
-  Py_XDECREF(done);
-  return done != nullptr;
+  Owned handler(PyCFunction_New(&poke_function, nullptr));
+  Owned module(handler ? PyImport_ImportModule("_signal") : nullptr);
+  Owned done(module ? PyObject_CallMethod(module.get(), "signal", "iO", SIGURG, handler.get()) : nullptr);
+  return bool(done);
 #else
   return true;
 #endif
@@ -394,7 +390,10 @@ PyObject* run_process_worker(PyObject*, PyObject* args) {
     if (good) worker.work();
     worker.end();
     this_process = nullptr;
-    if (!good) return nullptr;
+    if (!good) {  // the pool has been told why
+      PyErr_SetObject(PyExc_SystemExit, Owned(PyLong_FromLong(1)).get());
+      return nullptr;
+    }
   } catch (const std::exception& error) {
     this_process = nullptr;
     PyErr_SetString(PyExc_RuntimeError, error.what());

@@ -60,7 +60,7 @@ Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::str
       source_(Py_NewRef(source)) {}
 
 Remote::~Remote() {
-  Py_XDECREF(reinterpret_cast<PyObject*>(lent_type_));
+  Py_XDECREF(reinterpret_cast<PyObject*>(lent_type_));  // SAFETY: a type is an object; the members' own references end here
   for (PyObject* object : {payloads_, functions_, zero_, str_numbered_, str_pack_call_, str_unpack_result_,
                            str_unpack_failure_, str_pack_context_, str_worker_crashed_, receive_, initializer_failed_,
                            source_}) {
@@ -417,10 +417,10 @@ PyObject* Remote::what_interrupted(Future* future, PyObject* error) {
   if (!asked || wrapper == nullptr || !PyErr_GivenExceptionMatches(error, wrapper)) return error;
   PyObject* cause = PyException_GetCause(error);
   if (cause == nullptr || !PyErr_GivenExceptionMatches(cause, asked.get())) {
-    Py_XDECREF(cause);
+    Py_XDECREF(cause);  // SAFETY: PyException_GetCause gave it
     return error;
   }
-  Py_DECREF(error);
+  Py_DECREF(error);  // SAFETY: taken over
   return cause;
 }
 
