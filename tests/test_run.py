@@ -57,7 +57,8 @@ def question(**fields: Any) -> Question:
 @pytest.mark.parametrize(
     ("fields", "flavor", "code"),
     [
-        ({}, "threads", "default_threads"),
+        ({}, "threads", "measuring"),
+        ({"several": False}, "threads", "default_threads"),
         ({"given": "other", "requested": "threads"}, "other", "executor_given"),
         ({"requested": "none"}, "threads", "default_pool"),
         ({"config": {"flavor": "none"}}, "threads", "default_pool"),
@@ -78,7 +79,7 @@ def question(**fields: Any) -> Question:
         ({"parent": "serial"}, "serial", "nested"),
         ({"parent": "serial", "config": {"io_bound": True}}, "threads", "io_bound"),
         ({"config": {"prefers_subinterpreters": True}}, "interpreters", "prefers_interpreters"),
-        ({"config": {"prefers_subinterpreters": True}, "interpreters": False}, "threads", "default_threads"),
+        ({"config": {"prefers_subinterpreters": True}, "interpreters": False}, "threads", "measuring"),
         ({"nogil": True}, "threads", "free_threaded"),
         ({"nogil": True, "config": {"cpu_bound": True}}, "threads", "free_threaded"),
         ({"config": {"cpu_bound": True}}, "processes", "cpu_bound"),
@@ -165,7 +166,7 @@ def test_interpreters_where_there_are_none_are_threads_with_a_warning() -> None:
 def test_auto_with_nothing_said_is_threads_and_says_why() -> None:
     decision = decided(name="why")
     assert (decision.requested, decision.resolved, decision.name) == ("auto", "threads", "why")
-    assert decision.code == ("default_threads" if GIL else "free_threaded")
+    assert decision.code == ("measuring" if GIL else "free_threaded")
     assert decision.thread_mode == ("gil" if GIL else "nogil")
     assert decision.evidence["gil_enabled"] == GIL
     assert decision.evidence["config_from"] == "environment"

@@ -6,9 +6,29 @@ Pinned by tests/test_run.py.
 """
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
+from weft._capabilities import capabilities
 from weft.errors import FlavorUnavailable
+
+if TYPE_CHECKING:
+    from weft.executors._router import Move
+
+
+def make_adaptive(max_workers: int | None, name: str | None, tell: Callable[["Move"], object]) -> Executor:
+    """Makes threads that move what waits for the GIL to where this Python can run it in parallel.
+
+    Args:
+        max_workers: How many workers at most. None: by the CPUs that are ours to use.
+        name: The beginning of the names of worker threads.
+        tell: Told what is measured, and what is moved.
+    """
+    from weft.executors._adaptive import AdaptiveExecutor
+
+    flavors = ("interpreters", "processes") if capabilities().interpreters else ("processes",)
+    return AdaptiveExecutor(max_workers, name or "", flavors=flavors, tell=tell)
 
 
 def make_executor(flavor: str, max_workers: int | None, name: str | None) -> tuple[Executor, str]:
