@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-COMMANDS = ("demo",)
+COMMANDS = ("demo", "doctor")
 FLAVORS = ("threads", "auto", "processes", "interpreters")
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -92,7 +92,24 @@ def _make_parser() -> argparse.ArgumentParser:
         help="write what ran on weft's own workers: for Perfetto if it ends in .json, else as JSON lines",
     )
     demo.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what weft finds here, what it would do with it, and what is wrong",
+        description=(
+            "Prints versions, the GIL, CPUs and memory, kinds of worker, what `auto` would do, WEFT_ variables, "
+            "extras, packages that refuse interpreters, and engines that answer. Exit status 1 if something is "
+            "wrong that you should mend."
+        ),
+    )
+    _add_options_of_doctor(doctor)
     return parser
+
+
+def _add_options_of_doctor(doctor: argparse.ArgumentParser) -> None:
+    which = doctor.add_mutually_exclusive_group()
+    which.add_argument("--packages", nargs="+", metavar="NAME", help="ask about these packages only")
+    which.add_argument("--no-packages", action="store_true", help="import no packages")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -104,6 +121,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.command is None:
         _make_parser().print_help()
         return 0
+    if options.command == "doctor":
+        from weft.cli.doctor import run_doctor
+
+        return run_doctor(names=options.packages, ask_packages=not options.no_packages, json=options.json)
     from weft.cli.demo import run_demo
 
     return run_demo(
