@@ -31,7 +31,7 @@ from weft._payloads.main_module import ALIAS, main_can_be_found
 from weft._payloads.pickling import dump
 from weft.executors._router import function_of
 
-__all__ = ["Static", "Trial", "examine", "why_not_main"]
+__all__ = ["Static", "Trial", "examine", "main_is_guarded", "why_not_main"]
 
 _CONSTANTS = (type(None), bool, int, float, complex, str, bytes, range, re.Pattern, Enum, PurePath, Logger, ContextVar)
 _TABLES = (list, dict, set, bytearray)
@@ -158,13 +158,13 @@ def why_not_main(thing: object) -> str | None:
     data, _, _ = dump(thing, [])
     if data is None or not (b"__main__" in data or ALIAS.encode() in data) or not main_can_be_found():
         return None
-    if _main_is_guarded(getattr(sys.modules["__main__"], "__file__", None)):
+    if main_is_guarded(getattr(sys.modules["__main__"], "__file__", None)):
         return None
     return "it is defined in a script without `if __name__ == '__main__':`, which a worker would run as a whole"
 
 
 @functools.cache
-def _main_is_guarded(path: str | None) -> bool:
+def main_is_guarded(path: str | None) -> bool:
     """Whether the source has a top-level `if` that asks for `__name__`."""
     if path is None:
         return False
