@@ -10,7 +10,7 @@ from typing import Any
 
 from weft.cli._child import Answer, ask
 from weft.cli._sheet import Fact, Section, as_json, print_sheet
-from weft.cli.explain.words import called, costs, places, what_auto_does
+from weft.cli.explain.words import called, places, what_auto_does, worker_costs
 
 __all__ = ["run_explain"]
 
@@ -56,7 +56,7 @@ def run_explain(
     if trial:
         sections.append(called(trial))
     if measured is not None:
-        sections.append(costs(measured))
+        sections.append(worker_costs(measured))
     if json:
         named = {"name": text, **about["function"]}
         print(as_json(sections, function=named, sent=about["sent"], static=about.get("static")))

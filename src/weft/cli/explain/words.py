@@ -12,7 +12,15 @@ from weft.cli._sheet import Fact, Section
 from weft.errors import InvalidSetting
 from weft.executors._router import MOST_CROSSING, WORTH
 
-__all__ = ["after_call", "called", "costs", "places", "what_auto_does", "why_not_interpreters", "why_not_processes"]
+__all__ = [
+    "after_call",
+    "called",
+    "places",
+    "what_auto_does",
+    "why_not_interpreters",
+    "why_not_processes",
+    "worker_costs",
+]
 
 _WAITING = 0.5  # CPU over wall, below which a call mostly waits
 _WORTH = WORTH / 1e9
@@ -224,7 +232,7 @@ def _times(call: dict[str, Any]) -> str:
     return f"{_time(call['wall'])}, of which {_time(call['cpu'])} on a CPU{delayed}{others}"
 
 
-def costs(measured: Answer) -> Section:
+def worker_costs(measured: Answer) -> Section:
     """What each kind of worker costs."""
     facts = [
         Fact(
