@@ -88,16 +88,16 @@ def increment_all(executor: Executor, count: int) -> None:
 
 @cache
 def _array() -> Any:
-    import numpy
+    import numpy as np
 
-    return numpy.random.default_rng(0).random(1_000_000)
+    return np.random.default_rng(0).random(1_000_000)
 
 
 def sorted_array(array: Any) -> Any:
     """numpy lets go of the GIL for this."""
-    import numpy
+    import numpy as np
 
-    return numpy.sort(array, kind="stable")
+    return np.sort(array, kind="stable")
 
 
 def sort_arrays(executor: Executor, count: int) -> None:

@@ -1,7 +1,7 @@
 """`auto` beside every flavor that somebody could have named, on jobs of which each suits another one.
 
-A side runs a whole scope, from entering to leaving, so what `auto` takes to find out is in its time. The jobs' functions
-are `benchmarks.jobs`.
+A side runs a whole scope, from entering to leaving, so what `auto` takes to find out is in its time. What the jobs are:
+benchmarks/jobs.py.
 """
 
 from __future__ import annotations
