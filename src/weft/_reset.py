@@ -25,6 +25,7 @@ def reset() -> None:
     for module, function in (
         ("weft.futures._default", "shutdown"),
         ("weft.executors._template.template", "forget"),
+        ("weft.executors._spares", "forget"),
         ("weft._capabilities", "forget"),
         ("weft._decisions", "forget"),
     ):
