@@ -16,6 +16,7 @@ which is "ok" unless a test has left a thread or a process behind.
 
 import concurrent.futures
 import concurrent.futures.thread
+import gc
 import importlib
 import io
 import json
@@ -204,6 +205,12 @@ class Outcomes(unittest.TestResult):
         self.outcomes[self.key(test)] = self._exc_info_to_string(err, test)  # type: ignore[attr-defined]
 
     addFailure = addError = _fail  # noqa: N815
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        super().stopTest(test)
+        # A failed test's traceback holds its pool, whose workers hold the pipe to multiprocessing's resource tracker;
+        # the module's end waits for that.
+        gc.collect()
 
     def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
         if err is not None:

@@ -43,7 +43,7 @@ AT_SUBMIT = "what cannot be pickled is refused when it is submitted, where the s
 NAMED = (
     "what cannot be rebuilt is a PayloadError of that task; the stdlib calls the pool broken, whose workers are well"
 )
-INHERITED = "locks and queues of multiprocessing as initargs; ours are pickled, so take those of a Manager"
+LOGGED = "asks the worker's log for what the initializer raised; with ours the caller logs it"
 BY_VALUE = "expects that closures, local classes and their instances are refused; ours cross by value"
 IN_ORDER = "asks for the private class of the exception that shows the worker's traceback"
 
@@ -65,9 +65,7 @@ EXCEPTIONS = {
     "ProcessPoolSpawnProcessPoolShutdownTest.test_shutdown_gh_132969_case_1": MANAGER,
     "ProcessPoolSpawnProcessPoolShutdownTest.test_shutdown_gh_132969_case_2": MANAGER,
     "ProcessPoolSpawnProcessPoolShutdownTest.test_shutdown_no_wait": MANAGER,
-    "ProcessPoolSpawnFailingInitializerTest.test_initializer": INHERITED,
-    "FailingInitializerResourcesTest.test_forkserver": INHERITED,
-    "FailingInitializerResourcesTest.test_spawn": INHERITED,
+    "ProcessPoolSpawnFailingInitializerTest.test_initializer": LOGGED,
     "ProcessPoolSpawnExecutorDeadlockTest.test_error_at_task_pickle": AT_SUBMIT,
     "ProcessPoolSpawnExecutorDeadlockTest.test_error_at_task_unpickle": NAMED,
     "ProcessPoolSpawnExecutorDeadlockTest.test_error_during_result_unpickle_in_result_handler": NAMED,
