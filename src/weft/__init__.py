@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import aio, config, debug, errors, execution, executors, futures, kernels, parallel
+    from weft import aio, compat, config, debug, errors, execution, executors, futures, kernels, parallel
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -58,6 +58,7 @@ __all__ = [
     "aio",
     "async_",
     "capabilities",
+    "compat",
     "config",
     "dataflow",
     "debug",
@@ -113,7 +114,7 @@ _HOMES = {
     "when_any": "weft.futures",
 }
 _SUBMODULES = frozenset(
-    {"aio", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
+    {"aio", "compat", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
 )
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
