@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.executors import portable_tasks as tasks
-from weft.executors._portable import Trial
+from weft.executors._portable import Static, Trial, examine
 
 
 def why_not(fn: Callable[..., Any], *inputs: Any) -> str | None:
@@ -108,3 +108,19 @@ def test_a_script(tmp_path: Path, guard: bool) -> None:
     assert second == "None"
     assert (first == "None") is guard
     assert guard or "without `if __name__ == '__main__':`" in first
+
+
+def test_what_can_be_said_before_a_call() -> None:
+    assert examine(tasks.add) == Static((), ())
+    assert examine(tasks.note_by_helper).watched == ("the global 'SEEN'",)
+    assert "'COUNT'" in examine(tasks.count_up).objections[0]
+
+    def both(number: int) -> int:
+        with tasks.LOCK:
+            return number + len(held)
+
+    held = [tasks.LOCK]
+    assert examine(both) == Static(
+        ("the variable 'held' around it cannot be pickled",), ("the variable 'held' around it",)
+    )
+    assert examine(tasks.locked).objections == ("it uses the global 'LOCK', a lock that may have to be this one",)

@@ -20,6 +20,7 @@ import tokenize
 import zlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import Enum
 from logging import Logger
 from pathlib import PurePath
@@ -30,7 +31,7 @@ from weft._payloads.main_module import ALIAS, main_can_be_found
 from weft._payloads.pickling import dump
 from weft.executors._router import function_of
 
-__all__ = ["Trial", "why_not_main"]
+__all__ = ["Static", "Trial", "examine", "main_is_guarded", "why_not_main"]
 
 _CONSTANTS = (type(None), bool, int, float, complex, str, bytes, range, re.Pattern, Enum, PurePath, Logger, ContextVar)
 _TABLES = (list, dict, set, bytearray)
@@ -49,7 +50,7 @@ class Trial:
 
     def __init__(self, fn: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
         self._watched: dict[str, object] = {"an argument": inputs}
-        self.why_not = self._look_at(fn)
+        self.why_not = next(_objections(fn, self._watched), None)
         """Why it has to stay; None as far as is known."""
         self._before = self._fingerprints()
 
@@ -84,45 +85,72 @@ class Trial:
                 self.why_not = f"{name} cannot be pickled"
         return found
 
-    def _look_at(self, fn: Any) -> str | None:
-        if isinstance(fn, (functools.partial, MethodType)):
-            self._watched["the object that it is bound to"] = fn
-        seen: set[CodeType] = set()
-        return self._look_into(function_of(fn), seen, 0)
 
-    def _look_into(self, fn: Any, seen: set[CodeType], depth: int) -> str | None:
-        if not isinstance(fn, FunctionType) or fn.__code__ in seen:
-            return None
-        seen.add(fn.__code__)
-        for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
-            self._watched[f"the variable {name!r} around it"] = _contents(cell)
-        for code in _codes(fn.__code__):
-            assigned = next(_assigned(code), None)
-            if assigned is not None:
-                return f"it assigns to {assigned!r}, which is not its own"
-            for name in code.co_names:
-                why_not = self._look_at_global(fn, name, seen, depth)
-                if why_not is not None:
-                    return why_not
-        return None
+@dataclass(frozen=True, slots=True)
+class Static:
+    """What is known of a function before it is called.
 
-    def _look_at_global(self, fn: FunctionType, name: str, seen: set[CodeType], depth: int) -> str | None:
-        names = fn.__globals__
-        if name not in names or names.get("__name__", "").partition(".")[0] in sys.stdlib_module_names:
-            return None
-        value = names[name]
-        if isinstance(value, _HARMLESS) or _is_constant(value):
-            return None
-        if isinstance(value, FunctionType):
-            own = value.__module__ == fn.__module__
-            return self._look_into(value, seen, depth + 1) if own and depth < _DEEPEST else None
-        if isinstance(value, _TABLES) and len(value) <= _LARGEST:  # pyright: ignore[reportUnknownArgumentType]
-            self._watched[f"the global {name!r}"] = value
-            return None
-        kind: type = type(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        if isinstance(getattr(names[name], "__wrapped__", None), FunctionType):  # as by functools.lru_cache
-            return None
-        return f"it uses the global {name!r}, a {kind.__name__} that may have to be this one"
+    Attributes:
+        objections: Why it has to stay where it is; empty: nothing speaks against moving it.
+        watched: What a call is watched for: it must not change these.
+    """
+
+    objections: tuple[str, ...]
+    watched: tuple[str, ...]
+
+
+def examine(fn: Callable[..., Any]) -> Static:
+    """Looks at a function without calling it: all that a `Trial` holds against it before its call, not the first only.
+
+    Args:
+        fn: The function.
+    """
+    watched: dict[str, object] = {}
+    objections = list(_objections(fn, watched))
+    objections += [f"{name} cannot be pickled" for name, thing in watched.items() if _fingerprint(thing) is None]
+    return Static(tuple(objections), tuple(watched))
+
+
+def _objections(fn: Any, watched: dict[str, object]) -> Iterator[str]:
+    """Why it has to stay; puts into `watched` what a call must not change."""
+    if isinstance(fn, (functools.partial, MethodType)):
+        watched["the object that it is bound to"] = fn
+    yield from _look_into(function_of(fn), watched, set(), 0)
+
+
+def _look_into(fn: Any, watched: dict[str, object], seen: set[CodeType], depth: int) -> Iterator[str]:
+    if not isinstance(fn, FunctionType) or fn.__code__ in seen:
+        return
+    seen.add(fn.__code__)
+    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
+        watched[f"the variable {name!r} around it"] = _contents(cell)
+    for code in _codes(fn.__code__):
+        for assigned in dict.fromkeys(_assigned(code)):
+            yield f"it assigns to {assigned!r}, which is not its own"
+        for name in code.co_names:
+            yield from _look_at_global(fn, name, watched, seen, depth)
+
+
+def _look_at_global(
+    fn: FunctionType, name: str, watched: dict[str, object], seen: set[CodeType], depth: int
+) -> Iterator[str]:
+    names = fn.__globals__
+    if name not in names or names.get("__name__", "").partition(".")[0] in sys.stdlib_module_names:
+        return
+    value = names[name]
+    if isinstance(value, _HARMLESS) or _is_constant(value):
+        return
+    if isinstance(value, FunctionType):
+        if value.__module__ == fn.__module__ and depth < _DEEPEST:
+            yield from _look_into(value, watched, seen, depth + 1)
+        return
+    if isinstance(value, _TABLES) and len(value) <= _LARGEST:  # pyright: ignore[reportUnknownArgumentType]
+        watched[f"the global {name!r}"] = value
+        return
+    kind: type = type(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    if isinstance(getattr(names[name], "__wrapped__", None), FunctionType):  # as by functools.lru_cache
+        return
+    yield f"it uses the global {name!r}, a {kind.__name__} that may have to be this one"
 
 
 def why_not_main(thing: object) -> str | None:
@@ -130,13 +158,13 @@ def why_not_main(thing: object) -> str | None:
     data, _, _ = dump(thing, [])
     if data is None or not (b"__main__" in data or ALIAS.encode() in data) or not main_can_be_found():
         return None
-    if _main_is_guarded(getattr(sys.modules["__main__"], "__file__", None)):
+    if main_is_guarded(getattr(sys.modules["__main__"], "__file__", None)):
         return None
     return "it is defined in a script without `if __name__ == '__main__':`, which a worker would run as a whole"
 
 
 @functools.cache
-def _main_is_guarded(path: str | None) -> bool:
+def main_is_guarded(path: str | None) -> bool:
     """Whether the source has a top-level `if` that asks for `__name__`."""
     if path is None:
         return False

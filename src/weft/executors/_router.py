@@ -46,7 +46,7 @@ __all__ = ["Move", "Router", "function_of"]
 WORTH = 300_000
 """Nanoseconds of CPU below which a call is not worth moving, whatever crossing costs."""
 
-_MOST_CROSSING = 0.5  # of the CPU that a call takes here
+MOST_CROSSING = 0.5  # of the CPU that a call takes here
 _TOO_MUCH_CROSSING = 0.8
 _ONE_CPU = 1.25  # CPUs that all threads together use, at most, where they wait for the GIL
 _AT_WORK = 1.4  # threads, at least; or tasks wait for one
@@ -316,7 +316,7 @@ class Router:
             except Exception as error:
                 why_not = f"in {flavor}: {type(error).__name__}: {error}"
                 continue
-            if subject.crossing > _MOST_CROSSING * subject.cpu:
+            if subject.crossing > MOST_CROSSING * subject.cpu:
                 why_not = (
                     f"a call takes {subject.cpu / 1e6:.2f} ms, and crossing to {flavor} and back "
                     f"{subject.crossing / 1e6:.2f} ms of it"
