@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import aio, config, debug, errors, execution, executors, futures, kernels, parallel
+    from weft import aio, compat, config, debug, errors, execution, executors, futures, kernels, parallel
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from weft._reset import reset
     from weft._run import Run
-    from weft.aio import to_thread
+    from weft.aio import to_interpreter, to_process, to_thread
     from weft.config import (
         RuntimeConfig,
         get_default_config,
@@ -58,6 +58,7 @@ __all__ = [
     "aio",
     "async_",
     "capabilities",
+    "compat",
     "config",
     "dataflow",
     "debug",
@@ -78,6 +79,8 @@ __all__ = [
     "set_default_config",
     "shared_future",
     "shutdown",
+    "to_interpreter",
+    "to_process",
     "to_thread",
     "when_all",
     "when_any",
@@ -104,12 +107,14 @@ _HOMES = {
     "set_default_config": "weft.config",
     "shared_future": "weft.futures",
     "shutdown": "weft.futures",
+    "to_interpreter": "weft.aio",
+    "to_process": "weft.aio",
     "to_thread": "weft.aio",
     "when_all": "weft.futures",
     "when_any": "weft.futures",
 }
 _SUBMODULES = frozenset(
-    {"aio", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
+    {"aio", "compat", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
 )
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.

@@ -27,6 +27,7 @@ Pinned by tests/test_run.py.
 
 import logging
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -218,9 +219,11 @@ class Run:
             if max_workers is None and verdict.flavor != "serial":
                 max_workers = config.max_workers
             if code == "measuring":
-                executor = make_adaptive(max_workers, self._name, self._found_out)
+                executor = make_adaptive(max_workers, self._name, self._found_out, inner_threads=config.inner_threads)
             else:
-                executor, remark = make_executor(verdict.flavor, max_workers, self._name)
+                executor, remark = make_executor(
+                    verdict.flavor, max_workers, self._name, inner_threads=config.inner_threads
+                )
                 if remark:
                     reason = f"{reason} ({remark})"
             self._ours = True
@@ -283,6 +286,9 @@ class Run:
             "cpus": found.cpus,
             "python_version": found.python_version,
         }
+        if found.free_threaded_build and found.gil_enabled and sys.flags.gil != 1:
+            evidence["gil_turned_on"] = True
+            _warn_of_gil()
         for field in ("cpu_bound", "io_bound", "prefers_subinterpreters", *_FORCES):
             if (value := getattr(config, field)) not in (None, False, "auto"):
                 evidence[field] = value
@@ -382,6 +388,23 @@ class Run:
         if left is not None:
             which = ", ".join(left) or "tasks"
             logger.warning("%r: still running %g s after its block failed, left behind: %s", self, 2 * grace, which)
+
+
+_warned_of_gil = False
+
+
+def _warn_of_gil() -> None:
+    """Once in a process: somebody paid for a Python without a GIL, and has one."""
+    global _warned_of_gil
+    if not _warned_of_gil:
+        _warned_of_gil = True
+        warnings.warn(
+            "this free-threaded Python runs with the GIL on: it was turned on to import an extension module that does "
+            "not support free threading (Python named it when it did). Threads take turns now; PYTHON_GIL=0 keeps it "
+            "off, at the risk of that extension",
+            RuntimeWarning,
+            stacklevel=5,
+        )
 
 
 def workers_of(executor: Executor) -> int | None:

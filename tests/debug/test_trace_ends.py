@@ -128,7 +128,8 @@ def test_a_crash_loses_only_the_last_moment(path: Path, how: str) -> None:
 pool = ThreadPoolExecutor(2)
 for future in [pool.submit(nothing) for _ in range(5000)]: future.result()
 end = time.monotonic() + 20
-while open(path).read().count("nothing") < 5000:
+mentioned = 3 if path.endswith(".json") else 1  # begin and end of the wait, and the slice
+while open(path).read().count("nothing") < 5000 * mentioned:
     assert time.monotonic() < end
 for future in [pool.submit(nothing) for _ in range(1000)]: future.result()
 {how}

@@ -1,9 +1,11 @@
 """Runs each test that takes `flavor` on the executors that can do what it needs (see flavors.py), and closes its pools."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -84,3 +86,16 @@ def pool(pools: Pools) -> Any:
 def one(pools: Pools) -> Any:
     """An executor of the flavor, with one worker where it has workers."""
     return pools(1)
+
+
+@pytest.fixture
+def new_path(tmp_path: Path) -> Callable[[], str]:
+    """Names of files that are not there yet; each call another, so that a test can be tried again."""
+    numbers = itertools.count()
+    return lambda: str(tmp_path / str(next(numbers)))
+
+
+def noted(path: str) -> list[str]:
+    """The lines that `set_up_tasks.note` wrote, if any."""
+    file = Path(path)
+    return file.read_text().splitlines() if file.exists() else []

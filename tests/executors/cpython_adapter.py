@@ -9,22 +9,20 @@ out; of the three over processes, which differ in how the stdlib starts them, on
 `test_future` tests `Future` by itself: makes one by hand, sets it by hand. Weft's cannot be made or set by hand, so
 here it is driven: `Future()` submits a task that does what `set_result` and the like then ask for, and the state a test
 wants is a state that a real task is brought into.
-
-Writes a JSON object to stdout: for each test, "ok", "skipped: …" or the traceback of its failure; and "environment",
-which is "ok" unless a test has left a thread or a process behind.
 """
 
 import concurrent.futures
 import concurrent.futures.thread
 import importlib
-import io
-import json
 import sys
 import threading
 import unittest
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING, RUNNING
 from types import ModuleType
 from typing import Any, ClassVar
+
+from tests.cpython import suite
+from tests.cpython.exceptions import ENDLESS
 
 PACKAGE = "test.test_concurrent_futures"
 POOLS = {
@@ -34,45 +32,22 @@ POOLS = {
 }
 """The stdlib's module, the class in it, and what classes of tests over other executors have in their names."""
 
-ENDLESS = ("test_broken_process_pool_traceback",)
-"""Tests that wait for what never comes, so that they cannot be run: see EXCEPTIONS in test_cpython.py."""
-
-FIRST_LINE = (
-    "import sys; sys.path[:0] = {path!r}; import concurrent.futures, weft.executors; "
-    "concurrent.futures.{name} = weft.executors.{name}\n"
-)
+FIRST_LINE = "import concurrent.futures, weft.executors; concurrent.futures.{name} = weft.executors.{name}"
 
 
 def adapt(flavor: str) -> None:
     import weft.executors
-    from weft.executors._template import template
 
     home, name, _ = POOLS[flavor]
     pool = getattr(weft.executors, name)
-    if flavor == "processes":  # its thread is all pools', so it is there before each test and after it
-        template.acquire().start()
+    if flavor == "processes":
+        suite.start_template()
     setattr(concurrent.futures, name, pool)
     setattr(importlib.import_module(f"concurrent.futures.{home}"), name, pool)
 
 
-# ---- the scripts of test_shutdown ------------------------------------------------------------------------
-
-
 def adapt_scripts(module: ModuleType, flavor: str) -> None:
-    """`assert_python_ok('-c', script)` runs the script with weft's pool."""
-    original = module.assert_python_ok
-
-    def assert_python_ok(*args: str, **env: str) -> Any:
-        *options, script = args
-        assert options == ["-c"], options
-        # In one exec, so that the script's own `if 1:` and its indentation are as they were.
-        return original(
-            "-c",
-            FIRST_LINE.format(path=sys.path, name=POOLS[flavor][1]) + f"exec(compile({script!r}, '<string>', 'exec'))",
-            **env,
-        )
-
-    module.assert_python_ok = assert_python_ok  # type: ignore[attr-defined]
+    suite.adapt_scripts(module, FIRST_LINE.format(name=POOLS[flavor][1]))
 
 
 # ---- the futures of test_future --------------------------------------------------------------------------
@@ -166,15 +141,8 @@ def adapt_futures(module: ModuleType, _: str) -> None:
     unittest.addModuleCleanup(lambda: (Driver.all.extend(shared), Driver.end_all()))
 
 
-# ---- the chain of test_thread_pool -----------------------------------------------------------------------
-
-
 def adapt_switching(_: ModuleType, __: str) -> None:
-    """`test_hang_global_shutdown_lock` forks fifty times beside tasks that submit each other without end.
-
-    The stdlib's pool lets go of the GIL for each; ours keeps it for a switch interval, so that the fork would wait.
-    """
-    sys.setswitchinterval(0.0005)
+    suite.adapt_switching()
 
 
 ADAPTERS = {"test_shutdown": adapt_scripts, "test_future": adapt_futures, "test_thread_pool": adapt_switching}
@@ -183,59 +151,17 @@ ADAPTERS = {"test_shutdown": adapt_scripts, "test_future": adapt_futures, "test_
 # ---- running them ----------------------------------------------------------------------------------------
 
 
-class Outcomes(unittest.TestResult):
-    """One line of outcome for each test; a test with failing subtests has failed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outcomes: dict[str, str] = {}
-
-    @staticmethod
-    def key(test: unittest.TestCase) -> str:
-        return ".".join(test.id().split(".")[-2:])
-
-    def addSuccess(self, test: unittest.TestCase) -> None:
-        self.outcomes.setdefault(self.key(test), "ok")
-
-    def addSkip(self, test: unittest.TestCase, reason: str) -> None:
-        self.outcomes[self.key(test)] = f"skipped: {reason}"
-
-    def _fail(self, test: Any, err: Any) -> None:
-        self.outcomes[self.key(test)] = self._exc_info_to_string(err, test)  # type: ignore[attr-defined]
-
-    addFailure = addError = _fail  # noqa: N815
-
-    def addSubTest(self, test: unittest.TestCase, subtest: unittest.TestCase, err: Any) -> None:
-        if err is not None:
-            self._fail(test, err)
-
-
-def flatten(suite: unittest.TestSuite) -> list[unittest.TestCase]:
-    return [case for item in suite for case in (flatten(item) if isinstance(item, unittest.TestSuite) else [item])]  # type: ignore[list-item]
-
-
 def main(flavor: str, name: str) -> None:
     adapt(flavor)
     module = importlib.import_module(f"{PACKAGE}.{name}")
     if name in ADAPTERS:
         ADAPTERS[name](module, flavor)
-    cases = flatten(unittest.defaultTestLoader.loadTestsFromModule(module))
     others = POOLS[flavor][2]
-    chosen = [
+    suite.run(
         case
-        for case in cases
+        for case in suite.tests_of(module)
         if not any(other in type(case).__name__ for other in others) and not case.id().endswith(ENDLESS)
-    ]
-    result = Outcomes()
-    stdout, sys.stdout = sys.stdout, io.StringIO()
-    try:
-        unittest.TestSuite(chosen).run(result)
-    finally:
-        sys.stdout = stdout
-    from test import support
-
-    result.outcomes["environment"] = "altered: see stderr" if support.environment_altered else "ok"
-    json.dump(result.outcomes, sys.stdout)
+    )
 
 
 if __name__ == "__main__":

@@ -7,8 +7,11 @@ import sys
 import time
 from typing import Any
 
+from tests.executors.set_up_tasks import note
+
 kept: list[Any] = []
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nothing")
+number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=0)
 
 
 def where() -> tuple[int, int]:
@@ -65,6 +68,16 @@ def set_and_say(text: str) -> str:
     return before
 
 
+def note_set_and_fail(path: str) -> None:
+    note(path, set_and_say("else"))
+    raise ValueError
+
+
+def count_on(_: object = None) -> int:
+    number.set(number.get() + 1)
+    return number.get()
+
+
 def import_numpy() -> str:
     import numpy as np
 
@@ -98,10 +111,6 @@ def raise_in_start(text: str) -> None:
 
 def add_to_kept(value: int) -> None:
     kept.append(value)
-
-
-def all_kept() -> list[Any]:
-    return list(kept)
 
 
 def die(number: int = signal.SIGKILL) -> None:

@@ -1,5 +1,6 @@
 """`options()`: a view of the same pool whose tasks are retried, ranked, named, or stopped in time."""
 
+import itertools
 import math
 import threading
 import time
@@ -9,27 +10,22 @@ from typing import Any
 
 import pytest
 
-from tests.executors import tasks
-from tests.executors.conftest import Pools
+from tests.executors import remote_tasks, tasks
+from tests.executors.conftest import Pools, noted
 from tests.executors.flavors import PATIENCE, Can, needs
+from tests.executors.set_up_tasks import note
 from weft.errors import InvalidSetting, TaskTimeout
 
 pytestmark = needs(Can.TAKE_OPTIONS)
 
 
-class Flaky:
-    """Fails so many times, then gives how often it was called."""
+type NewFlaky = Callable[..., tasks.Flaky]
 
-    def __init__(self, failures: int, error: Callable[[int], BaseException] = ValueError) -> None:
-        self.failures = failures
-        self.error = error
-        self.calls = 0
 
-    def __call__(self) -> int:
-        self.calls += 1
-        if self.calls <= self.failures:
-            raise self.error(self.calls)
-        return self.calls
+@pytest.fixture
+def flaky(new_path: Callable[[], str]) -> NewFlaky:
+    """Makes a `tasks.Flaky` that was never called."""
+    return lambda *how: tasks.Flaky(new_path(), *how)
 
 
 # ---- the view --------------------------------------------------------------------------------------------
@@ -70,11 +66,11 @@ def test_a_view_keeps_the_pool(pools: Pools):
     again.shutdown()
 
 
-def test_options_are_replaced_not_merged(pool: Any):
-    flaky = Flaky(1)
+def test_options_are_replaced_not_merged(pool: Any, flaky: NewFlaky):
+    task = flaky(1)
     with pytest.raises(ValueError):
-        pool.options(retries=5, backoff=0).options(name="x").submit(flaky).result(PATIENCE)
-    assert flaky.calls == 1
+        pool.options(retries=5, backoff=0).options(name="x").submit(task).result(PATIENCE)
+    assert task.calls == 1
 
 
 def test_options_are_keyword_only(pool: Any):
@@ -132,20 +128,23 @@ def test_a_good_value_is_taken(pool: Any, options: dict[str, Any]):
 
 
 @pytest.mark.parametrize("failures", [0, 1, 3])
-def test_a_task_that_fails_is_run_again(pool: Any, failures: int):
-    flaky = Flaky(failures)
-    future = pool.options(retries=3, backoff=0).submit(flaky)
+def test_a_task_that_fails_is_run_again(pool: Any, failures: int, flaky: NewFlaky):
+    task = flaky(failures)
+    future = pool.options(retries=3, backoff=0).submit(task)
     assert future.result(PATIENCE) == failures + 1
     assert future.exception() is None
-    assert flaky.calls == failures + 1
+    assert task.calls == failures + 1
 
 
 @pytest.mark.parametrize("retries", [0, 1, 3])
-def test_the_last_failure_is_the_result(pool: Any, retries: int):
-    flaky = Flaky(10)
-    future = pool.options(retries=retries, backoff=0).submit(flaky)
-    assert future.exception(PATIENCE).args == (retries + 1,)
-    assert flaky.calls == retries + 1
+def test_the_last_failure_is_the_result(pool: Any, retries: int, flaky: NewFlaky):
+    task = flaky(10)
+    future = pool.options(retries=retries, backoff=0).submit(task)
+    error = future.exception(PATIENCE)
+    assert error.args == (retries + 1,)
+    assert len(getattr(error, "__notes__", [])) == (retries > 0)
+    assert not retries or f"failed {retries + 1} times" in error.__notes__[0]
+    assert task.calls == retries + 1
 
 
 @pytest.mark.parametrize(
@@ -162,32 +161,34 @@ def test_the_last_failure_is_the_result(pool: Any, retries: int):
         (Exception, tasks.Falsy, 3),
     ],
 )
-def test_only_failures_that_are_worth_it(pool: Any, retry_on: Any, error: type[BaseException], calls: int):
-    flaky = Flaky(10, error)
-    future = pool.options(retries=2, backoff=0, retry_on=retry_on).submit(flaky)
+def test_only_failures_that_are_worth_it(
+    pool: Any, retry_on: Any, error: type[BaseException], calls: int, flaky: NewFlaky
+):
+    task = flaky(10, error)
+    future = pool.options(retries=2, backoff=0, retry_on=retry_on).submit(task)
     try:
         caught = future.exception(PATIENCE)
     except BaseException as raised:
         caught = raised
     assert type(caught) is error
-    assert flaky.calls == calls
+    assert task.calls == calls
 
 
-def test_callbacks_are_called_once_at_the_end(pool: Any):
+def test_callbacks_are_called_once_at_the_end(pool: Any, flaky: NewFlaky):
     calls: list[int] = []
-    flaky = Flaky(2)
-    future = pool.options(retries=3, backoff=0.01).submit(flaky)
+    task = flaky(2)
+    future = pool.options(retries=3, backoff=0.01).submit(task)
     future.add_done_callback(lambda f: calls.append(f.result()))
     pool.shutdown()
     assert calls == [3]
 
 
 @needs(Can.OVERLAP)
-def test_backing_off_holds_no_worker(one: Any):
-    flaky = Flaky(1)
-    future = one.options(retries=1, backoff=0.3).submit(flaky)
+def test_backing_off_holds_no_worker(one: Any, flaky: NewFlaky):
+    task = flaky(1)
+    future = one.options(retries=1, backoff=0.3).submit(task)
     begin = time.monotonic()
-    while not flaky.calls:
+    while not task.calls:
         one.submit(tasks.nothing).result(PATIENCE)
     assert one.submit(tasks.echo, 5).result(PATIENCE) == 5
     assert not future.done()
@@ -197,14 +198,10 @@ def test_backing_off_holds_no_worker(one: Any):
 
 
 @needs(Can.OVERLAP)
-def test_the_back_off_doubles(one: Any):
-    times: list[float] = []
-
-    def task() -> None:
-        times.append(time.monotonic())
-        raise ValueError
-
-    assert one.options(retries=3, backoff=0.05).submit(task).exception(PATIENCE)
+def test_the_back_off_doubles(one: Any, new_path: Callable[[], str]):
+    path = new_path()
+    assert one.options(retries=3, backoff=0.05).submit(tasks.note_the_time_and_fail, path).exception(PATIENCE)
+    times = [float(line) for line in noted(path)]
     assert len(times) == 4
     pauses = [after - before for before, after in zip(times, times[1:], strict=False)]
     for pause, expected in zip(pauses, (0.05, 0.1, 0.2), strict=True):
@@ -212,31 +209,31 @@ def test_the_back_off_doubles(one: Any):
 
 
 @needs(Can.OVERLAP)
-def test_a_task_that_backs_off_can_be_cancelled(one: Any):
-    flaky = Flaky(5)
-    future = one.options(retries=5, backoff=60).submit(flaky)
-    while not flaky.calls:
+def test_a_task_that_backs_off_can_be_cancelled(one: Any, flaky: NewFlaky):
+    task = flaky(5)
+    future = one.options(retries=5, backoff=60).submit(task)
+    while not task.calls:
         one.submit(tasks.nothing).result(PATIENCE)
     one.submit(tasks.nothing).result(PATIENCE)
     assert future.cancel()
     assert future.cancelled()
     with pytest.raises(CancelledError):
         future.result(PATIENCE)
-    assert flaky.calls == 1
+    assert task.calls == 1
 
 
 @needs(Can.OVERLAP)
-def test_shutdown_waits_for_retries(one: Any):
-    future = one.options(retries=3, backoff=0.02).submit(Flaky(3))
+def test_shutdown_waits_for_retries(one: Any, flaky: NewFlaky):
+    future = one.options(retries=3, backoff=0.02).submit(flaky(3))
     one.shutdown(wait=True)
     assert future.result(0) == 4
 
 
 @needs(Can.OVERLAP)
-def test_shutdown_that_cancels_does_not_wait_for_retries(one: Any):
-    flaky = Flaky(3)
-    future = one.options(retries=3, backoff=60).submit(flaky)
-    while not flaky.calls:
+def test_shutdown_that_cancels_does_not_wait_for_retries(one: Any, flaky: NewFlaky):
+    task = flaky(3)
+    future = one.options(retries=3, backoff=60).submit(task)
+    while not task.calls:
         one.submit(tasks.nothing).result(PATIENCE)
     one.submit(tasks.nothing).result(PATIENCE)
     one.shutdown(wait=True, cancel_futures=True)
@@ -244,58 +241,45 @@ def test_shutdown_that_cancels_does_not_wait_for_retries(one: Any):
 
 
 @pytest.mark.parametrize("chunksize", [None, 1, 4])
-def test_each_item_of_a_map_is_retried(pool: Any, chunksize: int | None):
-    lock = threading.Lock()
-    calls: dict[int, int] = {}
-
-    def task(item: int) -> int:
-        with lock:
-            calls[item] = calls.get(item, 0) + 1
-            if calls[item] <= item % 3:
-                raise ValueError(item)
-        return item
-
+def test_each_item_of_a_map_is_retried(pool: Any, chunksize: int | None, new_path: Callable[[], str]):
+    paths = [new_path() for _ in range(20)]
     view = pool.options(retries=2, backoff=0)
-    assert list(view.map(task, range(20), chunksize=chunksize)) == list(range(20))
-    assert calls == {item: item % 3 + 1 for item in range(20)}
+    assert list(view.map(tasks.fail_by_remainder, paths, range(20), chunksize=chunksize)) == list(range(20))
+    assert [tasks.tallied(path) for path in paths] == [item % 3 + 1 for item in range(20)]
 
 
-def test_arguments_are_those_of_the_first_time(pool: Any):
-    seen: list[Any] = []
-
-    def task(*args: Any, **kwargs: Any) -> None:
-        seen.append((args, dict(kwargs)))
-        kwargs.clear()
-        raise ValueError
-
-    assert pool.options(retries=2, backoff=0).submit(task, 1, 2, key=3).exception(PATIENCE)
-    assert seen == [((1, 2), {"key": 3})] * 3
+def test_arguments_are_those_of_the_first_time(pool: Any, new_path: Callable[[], str]):
+    path = new_path()
+    view = pool.options(retries=2, backoff=0)
+    assert view.submit(tasks.note_the_arguments_and_fail, path, 1, 2, key=3).exception(PATIENCE)
+    assert noted(path) == ["((1, 2), {'key': 3})"] * 3
 
 
 # ---- priority --------------------------------------------------------------------------------------------
 
 
 @needs(Can.OVERLAP)
-def test_higher_runs_first_and_equals_in_order(pools: Pools, one: Any):
-    ran: list[tuple[int, int]] = []
+def test_higher_runs_first_and_equals_in_order(pools: Pools, one: Any, new_path: Callable[[], str]):
+    path = new_path()
     with pools.held(one):
         for number, priority in enumerate([0, 5, -5, 5, 0, 1000, -1000, 1]):
-            one.options(priority=priority).submit(ran.append, (priority, number))
+            one.options(priority=priority).submit(note, path, f"{priority} {number}")
     one.shutdown()
-    assert ran == [(1000, 5), (5, 1), (5, 3), (1, 7), (0, 0), (0, 4), (-5, 2), (-1000, 6)]
+    assert noted(path) == ["1000 5", "5 1", "5 3", "1 7", "0 0", "0 4", "-5 2", "-1000 6"]
 
 
 @needs(Can.OVERLAP)
 @pytest.mark.parametrize(("low", "high"), [(-10, 10), (-10, 0), (0, 10), (5, 10), (-10, -5)])
-def test_the_lowest_does_not_starve(pools: Pools, one: Any, low: int, high: int):
+def test_the_lowest_does_not_starve(pools: Pools, one: Any, low: int, high: int, new_path: Callable[[], str]):
     """However many tasks of a higher priority there are, and whoever submits them."""
-    ran: list[str] = []
+    path = new_path()
     with pools.held(one):
-        one.options(priority=low).submit(ran.append, "low")
+        one.options(priority=low).submit(note, path, "low")
         above = one.options(priority=high)
         for _ in range(300):
-            above.submit(ran.append, "high")
+            above.submit(note, path, "high")
     one.shutdown()
+    ran = noted(path)
     assert ran.index("low") < 100
     assert len(ran) == 301
 
@@ -305,11 +289,7 @@ def test_the_lowest_does_not_starve(pools: Pools, one: Any, low: int, high: int)
 
 @needs(Can.INTERRUPT)
 def test_a_task_is_stopped_in_time_and_named(one: Any):
-    def spin() -> None:
-        while True:
-            pass
-
-    future = one.options(timeout=0.05, name="the spinner").submit(spin)
+    future = one.options(timeout=0.05, name="the spinner").submit(remote_tasks.spin)
     with pytest.raises(TaskTimeout, match="the spinner") as caught:
         future.result(PATIENCE)
     assert (caught.value.task, caught.value.timeout, caught.value.started) == ("the spinner", 0.05, True)
@@ -319,12 +299,8 @@ def test_a_task_is_stopped_in_time_and_named(one: Any):
 
 @needs(Can.INTERRUPT)
 def test_without_a_name_the_functions_is_used(one: Any):
-    def spin_like_mad() -> None:
-        while True:
-            pass
-
-    error = one.options(timeout=0.05).submit(spin_like_mad).exception(PATIENCE)
-    assert "spin_like_mad" in str(error)
+    error = one.options(timeout=0.05).submit(remote_tasks.nap_for_ever).exception(PATIENCE)
+    assert "nap_for_ever" in str(error)
 
 
 @needs(Can.OVERLAP)
@@ -336,31 +312,17 @@ def test_time_in_the_queue_does_not_count(pools: Pools, one: Any):
 
 
 @needs(Can.INTERRUPT)
-def test_a_timeout_is_worth_a_retry(one: Any):
-    calls: list[int] = []
-
-    def task() -> int:
-        calls.append(1)
-        while len(calls) == 1:
-            pass
-        return len(calls)
-
+def test_a_timeout_is_worth_a_retry(one: Any, new_path: Callable[[], str]):
+    one.submit(tasks.nothing).result(PATIENCE)  # a worker that must import the module first does so in the task's time
     view = one.options(timeout=0.05, retries=1, backoff=0, retry_on=TimeoutError)
-    assert view.submit(task).result(PATIENCE) == 2
+    assert view.submit(tasks.spin_the_first_time, new_path()).result(PATIENCE) == 2
 
 
 @needs(Can.INTERRUPT)
 def test_a_timeout_is_each_items_own_in_a_map(one: Any):
     """Twenty items that take 0.02 s each are not one task of 0.4 s; the one that hangs fails alone."""
-
-    def task(item: int) -> int:
-        if item == 12:
-            while True:
-                pass
-        time.sleep(0.01)
-        return item
-
-    results = one.options(timeout=0.1).map(task, range(20))
+    one.submit(tasks.nothing).result(PATIENCE)
+    results = one.options(timeout=0.1).map(tasks.nap_or_spin_at, range(20), itertools.repeat(12))
     assert [next(results) for _ in range(12)] == list(range(12))
     with pytest.raises(TaskTimeout):
         next(results)

@@ -1,11 +1,10 @@
 """What interpreters and processes promise beyond the conformance suite: what crosses, what is refused, and how they stop."""
 
-import contextvars
 import pickle
 import sys
 import threading
 import time
-from concurrent.futures import CancelledError, Executor
+from concurrent.futures import Executor
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from tests.executors import remote_tasks as tasks
 from tests.executors.child import wait_until
 from tests.lateness import check_within
-from weft.errors import InitializerFailed, Interrupted, MissingDependency, PayloadError, TaskTimeout
+from weft.errors import Interrupted, MissingDependency, PayloadError, TaskTimeout
 from weft.executors import InterpreterPoolExecutor, ProcessPoolExecutor
 
 KINDS: dict[str, Any] = {"processes": ProcessPoolExecutor}
@@ -57,14 +56,6 @@ def test_where_it_was_raised_is_told(pool: Executor) -> None:
     assert "in raise_in_start" in "".join(traceback.format_exception(error))
 
 
-def test_context_variables_of_modules_cross(pool: Executor) -> None:
-    tasks.variable.set("something")
-    assert pool.submit(tasks.said).result(30) == "something"
-    assert pool.submit(tasks.set_and_say, "else").result(30) == "something"
-    assert pool.submit(tasks.said).result(30) == "something"
-    assert contextvars.Context().run(pool.submit, tasks.said).result(30) == "nothing"
-
-
 def test_a_lambda_crosses(pool: Executor) -> None:
     pytest.importorskip("cloudpickle")
     number = 5
@@ -99,6 +90,28 @@ def test_what_cannot_be_pickled_is_refused_at_submit(pool: Executor) -> None:
     assert pool.submit(abs, -1).result(30) == 1
 
 
+@pytest.mark.parametrize("buffersize", [None, 8])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_item_of_a_map_that_cannot_be_pickled(pool: Any, ordered: bool, buffersize: int | None) -> None:
+    """The results of those before it come first; none is left out without a word."""
+    items = [*range(50), threading.Lock(), *range(51, 60)]
+    results = pool.map(tasks.echo_array, items, chunksize=1, ordered=ordered, buffersize=buffersize)
+    assert sorted(next(results) for _ in range(50)) == list(range(50))
+    with pytest.raises(PayloadError):
+        next(results)
+    assert list(results) == []
+    assert pool.submit(abs, -1).result(30) == 1
+
+
+def test_shutting_down_with_an_item_left_that_cannot_be_pickled(kind: Any) -> None:
+    pool = kind(1)
+    results = pool.map(tasks.echo_array, [*range(50), threading.Lock()], chunksize=1)
+    pool.shutdown()
+    assert [next(results) for _ in range(50)] == list(range(50))
+    with pytest.raises(PayloadError):
+        next(results)
+
+
 @pytest.mark.parametrize("moment", ["pickle", "unpickle"])
 def test_bombs_among_the_arguments(pool: Executor, moment: str) -> None:
     if moment == "pickle":
@@ -127,20 +140,6 @@ def test_a_result_that_cannot_be_pickled(pool: Executor) -> None:
 # ---- setting up
 
 
-def test_an_initializer_runs_in_each_worker(kind: Any) -> None:
-    with kind(2, initializer=tasks.add_to_kept, initargs=(7,)) as pool:
-        assert pool.submit(tasks.all_kept).result(30) == [7]
-
-
-def test_an_initializer_that_raises(kind: Any) -> None:
-    with kind(2, initializer=tasks.raise_in_start, initargs=("bad",)) as pool:
-        error = pool.submit(abs, -1).exception(30)
-        assert isinstance(error, InitializerFailed)
-        assert isinstance(error.__cause__, LookupError)
-        with pytest.raises(InitializerFailed):
-            pool.submit(abs, -1)
-
-
 def test_an_initializer_that_cannot_cross(kind: Any) -> None:
     with pytest.raises(PayloadError, match=r"initargs\[0\]"):
         kind(2, initializer=tasks.add_to_kept, initargs=(threading.Lock(),))
@@ -153,26 +152,6 @@ def test_preload_that_is_no_list_of_names(kind: Any, preload: Any) -> None:
 
 
 # ---- stopping
-
-
-@pytest.mark.parametrize("task", [tasks.spin, tasks.nap_for_ever], ids=["spins", "sleeps"])
-def test_a_running_task_is_interrupted(pool: Any, task: Any) -> None:
-    future = pool.submit(task)
-    wait_until(future.running, "it runs")
-    began = time.monotonic()
-    assert future.interrupt()
-    with pytest.raises(Interrupted):
-        future.result(30)
-    check_within(time.monotonic() - began, 1)
-    assert pool.submit(abs, -1).result(30) == 1
-
-
-def test_interrupted_by_another_exception(pool: Any) -> None:
-    future = pool.submit(tasks.spin)
-    wait_until(future.running, "it runs")
-    assert future.interrupt(ZeroDivisionError)
-    with pytest.raises(ZeroDivisionError):
-        future.result(30)
 
 
 def test_an_endless_loop_among_many_tasks(pool: Any) -> None:
@@ -197,36 +176,6 @@ def test_tasks_behind_a_long_one_are_not_held_up(pool: Any) -> None:
     check_within(time.monotonic() - began, 1)
     assert long.interrupt()
     assert isinstance(long.exception(30), Interrupted)
-
-
-def test_retries_happen_in_workers(pool: Any) -> None:
-    error = pool.options(retries=2, backoff=0.001).submit(tasks.raise_in_start, "again").exception(30)
-    assert "failed 3 times" in error.__notes__[0]
-
-
-def test_shutdown_cancels_what_is_queued(kind: Any) -> None:
-    pool = kind(1)
-    first = pool.submit(tasks.pid_after, 0.3)
-    wait_until(first.running, "it runs")
-    queued = [pool.submit(tasks.pid_after, 0.3) for _ in range(5)]
-    pool.shutdown(wait=True, cancel_futures=True)
-    assert first.done()
-    assert (
-        sum(isinstance(future.exception(0), CancelledError) if not future.cancelled() else True for future in queued)
-        == 5
-    )
-
-
-def test_what_was_submitted_is_done_before_the_end(kind: Any) -> None:
-    with kind(2) as pool:
-        futures = [pool.submit(abs, -number) for number in range(300)]
-    assert [future.result(0) for future in futures] == list(range(300))
-
-
-def test_map_keeps_each_error(pool: Any) -> None:
-    results = pool.map(tasks.raise_in_start, ["a", "b"])
-    with pytest.raises(LookupError, match="a"):
-        next(results)
 
 
 def test_many_tasks_of_all_sizes(pool: Any) -> None:

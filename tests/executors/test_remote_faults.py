@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.executors import saboteurs
 from tests.executors.child import descriptors_of_this_process, times, wait_until
 from tests.executors.test_processes import alive, memories
 from tests.executors.test_remote import KINDS
-from tests.lateness import check_within
+from tests.lateness import Late, check_within
 from weft.errors import PayloadError, TaskTimeout, WorkerCrashed
 from weft.executors import ProcessPoolExecutor
 
@@ -70,10 +71,11 @@ def test_kills_during_large_results(rng: random.Random) -> None:
     killed = done = crashed = 0
     with ProcessPoolExecutor(2) as pool:
         while killed < kills:
-            futures = [pool.submit(tasks.large_array, number, items) for number in range(6)]
+            futures = [pool.submit(tasks.large_array, number, items) for number in range(4)]
+            futures[0].exception(60)  # one works: five that die before that are too many for the pool
             time.sleep(rng.uniform(0, 0.1))
             for pid in rng.sample(sorted(pool._processes), k=min(1, len(pool._processes))):
-                if futures[0].done():  # it has worked: five that die before that are too many for the pool
+                with suppress(ProcessLookupError):  # it has just been replaced
                     os.kill(pid, signal.SIGKILL)
                     killed += 1
             for number, future in enumerate(futures):
@@ -273,6 +275,8 @@ def test_ctrl_c_once(kind: str, what: int) -> None:
         caught = process.stdout.readline().split()
         _, errors = process.communicate(timeout=40)
     assert caught[:1] == ["caught"], errors
+    if process.returncode == 130 and "are left behind" in errors:  # it does not wait for them for long
+        raise Late(errors)
     assert process.returncode == -signal.SIGINT, errors
     assert "Fatal" not in errors
     check_nothing_left(process.pid, 2)

@@ -112,6 +112,14 @@ say(f"threads {len(os.listdir('/proc/self/task'))}")
 )
 
 
+def has_ended_within(process: subprocess.Popen[str], seconds: float) -> bool:
+    watch = os.pidfd_open(process.pid)
+    try:
+        return bool(select.select([watch], [], [], seconds)[0])
+    finally:
+        os.close(watch)
+
+
 def check_quiet(errors: str) -> None:
     assert "Traceback" not in errors, errors
     assert "Exception ignored" not in errors, errors
@@ -181,6 +189,9 @@ def test_a_program_that_does_not_catch_it(what: str) -> None:
         time.sleep(0.05)
         sent = time.monotonic()
         process.send_signal(signal.SIGINT)
+        if what in STDLIB_WAITS and not has_ended_within(process, 3):
+            sent = time.monotonic()
+            process.send_signal(signal.SIGINT)
         ended = finish_child(process, 30)
     print(f"{what}: {ended.ended - sent:.2f} s")
     ended.check_sound(-signal.SIGINT)

@@ -110,25 +110,6 @@ def test_full_strength_after_tasks_that_raise(pools: Pools, error: BaseException
     at_full_strength(pool, 3)
 
 
-@needs(Can.INTERRUPT)
-def test_full_strength_after_interrupts(pools: Pools):
-    pool = pools(3)
-    for _ in range(5):
-        begun = [pools.gate() for _ in range(3)]
-
-        def spin(mark: Any) -> None:
-            mark.set()
-            while True:
-                pass
-
-        futures = [pool.submit(spin, mark) for mark in begun]
-        assert all(mark.wait(PATIENCE) for mark in begun)
-        assert [future.interrupt() for future in futures] == [True] * 3
-        assert all(isinstance(future.exception(PATIENCE), weft.errors.Interrupted) for future in futures)
-        assert [future.interrupt() for future in futures] == [False] * 3
-    at_full_strength(pool, 3)
-
-
 @needs(Can.HELP)
 @pytest.mark.parametrize("way", ["help", "stand-in"])
 def test_full_strength_after_tasks_that_waited_for_others(pools: Pools, way: str):

@@ -35,7 +35,8 @@ def session() -> tuple[float, set[str]]:
 
     assert multiprocessing.connection
     data, _ = pack_call(1, None, ([1], [2]))
-    told = greeting(pack_setup(None, (), ()))
+    setup, _ = pack_setup(None, (), ())
+    told = greeting(setup)
     command = [
         sys.executable,
         "-I",

@@ -12,10 +12,12 @@ once for each worker: a call names them by number.
                                          chunks      chunks of `map`
                                          inner_threads  limits for the libraries there
                                          late_imports  what waits until a module is imported there
+    initializing  the initializer's call   handed   descriptors that came with it
                 both                     seeds       `options(seed=…)`
     pickling    the one pickler          failures    exceptions, in bytes and back
     references  by name or by value      main_module the caller's ``__main__``
     culprits    what could not cross     context     context variables
+    remedies    and what to do then
 
 This package imports nothing at load, and `working` as little as there is: a fresh interpreter has 40 ms to its first
 result. So `weft.errors`, which loads the stdlib's futures and with them logging, is imported where something fails.

@@ -22,22 +22,14 @@ from ast import literal_eval
 from collections import deque
 from copyreg import dispatch_table
 from functools import partial
-from io import IOBase
 from itertools import islice, repeat
 from operator import indexOf, is_
 from time import perf_counter
-from types import (
-    AsyncGeneratorType,
-    CoroutineType,
-    FunctionType,
-    GeneratorType,
-    MemberDescriptorType,
-    MethodType,
-    ModuleType,
-)
+from types import FunctionType, MemberDescriptorType, MethodType
 
 from weft._payloads.main_module import is_interruption
 from weft._payloads.references import reference_to
+from weft._payloads.remedies import remedy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -93,15 +85,18 @@ class _Node:
             path = left + path + right
         return path
 
-    def root(self) -> "_Node":
-        node = self
-        while node.holder is not None:
-            node = node.holder
-        return node
+    def values(self) -> "list[object]":
+        """From the outermost holder to this."""
+        return [*([] if self.holder is None else self.holder.values()), self.value]
 
 
 def payload_error(
-    error: BaseException, culprit: object, roots: "Mapping[str, object]", *, task: str | None = None
+    error: BaseException,
+    culprit: object,
+    roots: "Mapping[str, object]",
+    *,
+    task: str | None = None,
+    inherits: bool = False,
 ) -> "PayloadError":
     """The error to raise where something could not be pickled.
 
@@ -110,7 +105,7 @@ def payload_error(
         culprit: What was to be pickled at that moment; None where that is not known.
         roots: Where to look for it, by the expression that stands for each.
         task: The name of the task, for the message.
-
+        inherits: Whether it was pickled for a process that inherits; see remedies.py.
     """
     from weft.errors import MissingDependency, PayloadError
 
@@ -130,7 +125,7 @@ def payload_error(
     reason = short(error) if isinstance(error, MissingDependency) else f"{type(error).__name__}: {short(error)}"
     message = f"{_middle_out(where)}{who} cannot be pickled: {_middle_out(reason)}"
     if not isinstance(error, MissingDependency):
-        message += f"; {_remedy(culprit)}"
+        message += f"; {remedy(culprit, [] if node is None else node.values(), error, inherits=inherits)}"
     return PayloadError(message, path=path, task=task)
 
 
@@ -147,25 +142,6 @@ def short(thing: object) -> str:
 
 def _middle_out(text: str) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 2 :]}"
-
-
-def _remedy(culprit: object) -> str:
-    if isinstance(culprit, FunctionType | type):
-        return "move it to the top level of a module"
-    if isinstance(culprit, ModuleType):
-        return "import it inside the task"
-    if isinstance(culprit, GeneratorType | CoroutineType | AsyncGeneratorType):
-        return "pass what it yields, or make it inside the task"
-    if isinstance(culprit, IOBase):
-        return "pass its name, and open it inside the task"
-    kind: type = type(culprit)
-    if culprit is not None and any(
-        isinstance(base.__dict__.get(name), FunctionType)
-        for base in kind.__mro__
-        for name in ("__reduce__", "__reduce_ex__", "__getstate__")
-    ):
-        return f"see to how {kind.__qualname__} is pickled (__reduce__, __getstate__), or leave it out"
-    return "make it inside the task, or leave it out in the __getstate__ of what holds it"
 
 
 # ---- the search ------------------------------------------------------------------------------------

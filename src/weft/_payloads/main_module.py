@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "code_of",
     "ensure_main",
     "is_interruption",
     "main_can_be_found",
@@ -181,14 +182,15 @@ def _run(kind: str, where: str) -> None:
         if spec.origin is not None:
             main.__file__ = spec.origin
     else:
-        code = _code_of(where)
+        code = code_of(where)
         main.__file__ = where
     # Before it runs: dataclasses and pickle look a class's module up while it does.
     sys.modules[ALIAS] = sys.modules["__main__"] = main
     exec(code, main.__dict__)
 
 
-def _code_of(path: str) -> "CodeType":
+def code_of(path: str) -> "CodeType":
+    """The code of a script, or of a compiled one."""
     from _io import open_code
 
     with open_code(path) as file:

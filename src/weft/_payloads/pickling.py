@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PayloadPickler", "dump", "load"]
 
+CONNECTIONS = "multiprocessing.connection"
+
 
 class PayloadPickler(Pickler):
     """Remembers in ``last`` what it was about to reduce."""
@@ -34,6 +36,8 @@ class PayloadPickler(Pickler):
 
     def see(self, thing: object) -> None:
         self.last = thing
+        if type(thing).__module__ == CONNECTIONS:
+            refuse_connection(thing)
 
     def reducer_override(self, obj: object, /) -> "Any":
         self.last = obj
@@ -42,6 +46,8 @@ class PayloadPickler(Pickler):
             return self.reduce_named(obj)
         if kind is memoryview:
             return reduce_memoryview(obj)
+        if kind.__module__ == CONNECTIONS:
+            refuse_connection(obj)
         return NotImplemented
 
     def reduce_named(self, thing: "Any") -> "Any":
@@ -51,6 +57,10 @@ class PayloadPickler(Pickler):
         buffers: list[PickleBuffer] = []
         data = dump_by_value(thing, self.see, buffers.append)
         return load_by_value, (data, *buffers)
+
+
+def refuse_connection(thing: object) -> None:
+    raise PicklingError(f"a {type(thing).__name__} is the number of a descriptor, which is another one elsewhere")
 
 
 def reduce_memoryview(view: "Any") -> "tuple[Any, ...]":
@@ -73,19 +83,22 @@ def restore_memoryview(buffer: "Any", code: "Any", shape: "tuple[int, ...] | Non
     return cast(code) if shape is None else cast(code, shape)
 
 
-def dump(thing: object, buffers: list[PickleBuffer] | None) -> tuple[bytes | None, object, BaseException | None]:
+def dump(
+    thing: object, buffers: list[PickleBuffer] | None, kind: type[PayloadPickler] = PayloadPickler
+) -> tuple[bytes | None, object, BaseException | None]:
     """Pickles one object.
 
     Args:
         thing: The object.
         buffers: Takes the buffers that go out of band; None keeps all in band.
+        kind: The pickler.
 
     Returns:
         The bytes, or None and the object and the error at which it failed. An interruption, which is no
         object's fault, is raised.
     """
     file = BytesIO()
-    pickler = PayloadPickler(file, 5, buffer_callback=None if buffers is None else buffers.append)
+    pickler = kind(file, 5, buffer_callback=None if buffers is None else buffers.append)
     try:
         pickler.dump(thing)
     except BaseException as error:

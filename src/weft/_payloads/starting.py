@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
+    from weft._payloads.initializing import Inherited
+
 __all__ = ["enter", "greeting", "pack_setup", "start"]
 
 
@@ -27,8 +29,8 @@ def pack_setup(
     inner_threads: int = 0,
     *,
     own_process: bool = True,
-) -> bytes:
-    """What a worker is told.
+) -> "tuple[bytes, Inherited | None]":
+    """What a worker is told, and what else a process of its own gets from `Handover.add_to`.
 
     Args:
         initializer: Called in the worker, or None.
@@ -40,19 +42,13 @@ def pack_setup(
     Raises:
         weft.errors.PayloadError: The initializer or an argument of it cannot be pickled.
     """
-    call = b""
+    call, inherited = b"", None
     if initializer is not None:
-        from weft._payloads.culprits import payload_error
-        from weft._payloads.pickling import dump
+        from weft._payloads.initializing import pack_initializer
 
-        data, culprit, error = dump((0, None, initializer, *initargs), None)
-        if data is None:
-            assert error is not None
-            named = {f"initargs[{index}]": value for index, value in enumerate(initargs)}
-            raise payload_error(error, culprit, {"initializer": initializer, **named}) from error
-        call = data
+        call, inherited = pack_initializer(initializer, initargs, own_process=own_process)
     info: dict[str, Any] = {**main_info()}
-    return dump_plain((info, tuple(preload), inner_threads, own_process, call))
+    return dump_plain((info, tuple(preload), inner_threads, own_process, call)), inherited
 
 
 def greeting(setup: bytes) -> bytes:
@@ -67,14 +63,14 @@ def greeting(setup: bytes) -> bytes:
         from multiprocessing.process import current_process
 
         key = bytes(current_process().authkey)
-    return dump_plain((setup, levels(), key))
+    return dump_plain((setup, levels(), key, b"", -1))
 
 
 def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], object] | None":
     """Makes a fresh interpreter or process ready for tasks.
 
     Args:
-        greeting: What `greeting` gave.
+        greeting: What `greeting` gave, or `Handover.add_to`.
         say: Takes what is said beside results from now on; see asides.py.
 
     Returns:
@@ -82,10 +78,14 @@ def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], obje
     """
     from weft._payloads.asides import install
 
-    setup, levels, key = load_plain(greeting)
+    setup, levels, key, own_call, tracker = load_plain(greeting)
     install(say, streams=True, levels=levels)
     if key:
         when_imported("multiprocessing.process", lambda: _take_key(key))
+    if tracker >= 0:
+        from weft._payloads.handed import take_tracker
+
+        when_imported("multiprocessing.resource_tracker", lambda: take_tracker(tracker))
     main, preload, inner_threads, own_process, call = load_plain(setup)
     if inner_threads and own_process:
         from weft._payloads.inner_threads import limit_libraries_to_come
@@ -100,7 +100,7 @@ def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], obje
     prepare_main(main)
     for name in preload:
         __import__(name)
-    if call:
+    if call := call or own_call:
         from weft._payloads.working import unpack_call
 
         _, _, initializer, *arguments = unpack_call(call)

@@ -23,6 +23,7 @@ class AdaptiveExecutor(ThreadPoolExecutor):
         thread_name_prefix: Likewise.
         flavors: Where tasks may be moved to, best first: "interpreters", "processes".
         tell: Called with a `Move` when something is found out, on any thread.
+        inner_threads: Of the pools that tasks are moved to: how many threads libraries may use in each worker.
     """
 
     def __init__(
@@ -32,10 +33,11 @@ class AdaptiveExecutor(ThreadPoolExecutor):
         *,
         flavors: Sequence[str],
         tell: Callable[[Move], object],
+        inner_threads: int | None = None,
     ) -> None:
         super().__init__(max_workers, thread_name_prefix)
         most, prefix = self._max_workers, self._thread_name_prefix or ""
-        self._router = Router(flavors, lambda flavor: _make_pool(flavor, most, prefix), tell)
+        self._router = Router(flavors, lambda flavor: _make_pool(flavor, most, prefix, inner_threads), tell)
         self._router.start(self)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -43,14 +45,14 @@ class AdaptiveExecutor(ThreadPoolExecutor):
         self._router.end(self, wait=wait)
 
 
-def _make_pool(flavor: str, most: int, prefix: str) -> PoolExecutor:
+def _make_pool(flavor: str, most: int, prefix: str, inner_threads: int | None) -> PoolExecutor:
     from weft._capabilities import usable_cpus
 
     workers = min(most, usable_cpus())
     if flavor == "interpreters":
         from weft.executors.interpreters import InterpreterPoolExecutor
 
-        return InterpreterPoolExecutor(workers, f"{prefix}-interpreter")
+        return InterpreterPoolExecutor(workers, f"{prefix}-interpreter", inner_threads=inner_threads)
     from weft.executors.processes import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(workers)
+    return ProcessPoolExecutor(workers, inner_threads=inner_threads)

@@ -8,9 +8,13 @@ Two ways to feed it. Without `buffersize` the input is read at the call, and eac
 from the worker: the work goes on whether results are read or not. With `buffersize` the input is read only when results
 are taken, on the thread that takes them: user iterators are not thread-safe, and memory stays bounded (invariant 6).
 
+Whoever feeds holds the map's lock, and may wait in `submit` where the pool has a `max_pending`. So a chunk that ends
+never waits for that lock, or no worker would be left to make room: it leaves a report, which is taken at once if the
+lock is free, and else by its owner after letting go of it.
+
 Ends when the results are exhausted, when an item raises or a result is late (the rest is cancelled), when the
 iterator is closed or dropped half way (likewise), or with the pool: shutting down submits what is left, or cancels
-it.
+it. Where `submit` refuses a chunk, that is raised after the results of those before it.
 Pinned by tests/executors/test_map.py.
 """
 
@@ -117,6 +121,7 @@ class _Map:
         self._context = contextvars.copy_context()
         self._lock = threading.RLock()  # a chunk may run, and end, inside of submit
         self._chunks: deque[Future[_Chunk]] = deque()  # in order of submission, results not yet taken
+        self._reports: SimpleQueue[Future[_Chunk]] = SimpleQueue()  # chunks that have ended, not yet counted
         self._ended: SimpleQueue[Future[_Chunk]] = SimpleQueue()  # only kept if not ordered
         self._under_way = 0  # chunks
         self._ahead = 0  # items submitted whose results have not been taken; only kept with a buffer
@@ -153,9 +158,15 @@ class _Map:
         if self._left is not None:
             self._left -= len(items)
         self._ahead += len(items)
-        self._under_way += 1
         # From a worker, too: the items see the context of whoever called map. A copy, since a context runs one thing.
-        future = self._context.copy().run(pool.submit, self._run, self._fn, items, self._star)
+        try:
+            future = self._context.copy().run(pool.submit, self._run, self._fn, items, self._star)
+        except Exception as error:  # the pool was shut down under us, or an item cannot go there
+            self._exhausted = True
+            self._error = error
+            self.pool = None
+            return False
+        self._under_way += 1
         self._chunks.append(future)
         future.add_done_callback(self._chunk_ended)
         if self._left == 0:
@@ -163,14 +174,26 @@ class _Map:
         return True
 
     def _chunk_ended(self, future: Future[_Chunk]) -> None:
-        with self._lock:
-            self._under_way -= 1
-            if not future.cancelled() and future.exception() is None:
-                self._adapt(*future.result()[2:])
-            if not self._ordered:
-                self._ended.put(future)
-            if self._buffer is None:
-                self._feed_lock_held()
+        self._reports.put(future)
+        self._take_reports()
+
+    def _take_reports(self) -> None:
+        """Not waiting for the lock. Whoever had it calls this when they no longer have it."""
+        while not self._reports.empty() and self._lock.acquire(blocking=False):
+            try:
+                while not self._reports.empty():
+                    self._count_lock_held(self._reports.get_nowait())
+                if self._buffer is None:
+                    self._feed_lock_held()
+            finally:
+                self._lock.release()
+
+    def _count_lock_held(self, future: Future[_Chunk]) -> None:
+        self._under_way -= 1
+        if not future.cancelled() and future.exception() is None:
+            self._adapt(*future.result()[2:])
+        if not self._ordered:
+            self._ended.put(future)
 
     def _adapt(self, items: int, nanoseconds: int) -> None:
         if self._fixed is None and items >= self._size // 2:
@@ -187,16 +210,21 @@ class _Map:
                 self._under_way < ahead or not self._chunks or self._buffer is not None
             ) and self._submit_next_lock_held():
                 pass
-        except RuntimeError as error:  # the pool was shut down under us
-            self._exhausted = True
-            self._error = error
         finally:
             self._feeding = False
 
+    def _feed(self) -> None:
+        try:
+            with self._lock:
+                self._ahead -= self._handed
+                self._handed = 0
+                self._feed_lock_held()
+        finally:
+            self._take_reports()
+
     def start(self) -> None:
-        with self._lock:
-            self._feed_lock_held()
-            self._started = True
+        self._feed()
+        self._started = True
         if self._error is not None:
             raise self._error
 
@@ -209,16 +237,14 @@ class _Map:
                     pass
             finally:
                 self._feeding = feeding
+        self._take_reports()
 
     # ---- taking
 
     def fetch(self) -> list[Any]:
         """The next list of results; raises StopIteration at the end."""
         if self._buffer is not None:
-            with self._lock:
-                self._ahead -= self._handed
-                self._handed = 0
-                self._feed_lock_held()
+            self._feed()
         while True:
             future = self._next_chunk()
             if future is None:
@@ -229,15 +255,18 @@ class _Map:
                 raise _not_the_end(raised) from None
             if isinstance(error, bytes):
                 error = unpack_failure(error)
-            with self._lock:
-                self._chunks.popleft() if self._ordered else self._chunks.remove(future)
-                self._ahead -= 1  # the others are taken when the reader is back
-                self._handed = items - 1
-                if error is not None:
-                    self._error = error
-                    self._give_up_lock_held()
-                elif self._buffer is not None:
-                    self._feed_lock_held()
+            try:
+                with self._lock:
+                    self._chunks.popleft() if self._ordered else self._chunks.remove(future)
+                    self._ahead -= 1  # the others are taken when the reader is back
+                    self._handed = items - 1
+                    if error is not None:
+                        self._error = error
+                        self._give_up_lock_held()
+                    elif self._buffer is not None:
+                        self._feed_lock_held()
+            finally:
+                self._take_reports()
             if results:
                 return results
 
@@ -245,9 +274,10 @@ class _Map:
         with self._lock:
             if not self._chunks and self._buffer is None:
                 self._feed_lock_held()  # all have ended, and been taken before the callbacks ran that submit the next
-            if not self._chunks:
-                return None
-            first = self._chunks[0]
+            first = self._chunks[0] if self._chunks else None
+        self._take_reports()
+        if first is None:
+            return None
         if self._ordered:
             return first
         if _core.in_worker():
@@ -276,6 +306,7 @@ class _Map:
         """Cancel what has not begun; nobody wants the results."""
         with self._lock:
             self._give_up_lock_held()
+        self._take_reports()
 
     def abandon(self) -> None:
         """Cancel what has not begun; whoever reads the results gets those that are there, then a `CancelledError`."""
@@ -285,10 +316,12 @@ class _Map:
             self._exhausted = True
             for future in list(self._chunks):
                 future.cancel()
+        self._take_reports()
 
     def after_fork_in_child(self) -> None:
         """The map goes on in the parent; whoever reads its results here is told so."""
         self._lock = threading.RLock()
+        self._reports = SimpleQueue()
         self._chunks = deque()
         self._exhausted = True
         self.pool = None

@@ -36,9 +36,12 @@ class WorkerThreads:
         self._threads[thread] = False
         try:
             thread.start()
-        except BaseException:
+        except BaseException as error:
             if not thread.is_alive():
                 self._threads.pop(thread, None)
+            if isinstance(error, KeyError) and error.args == (thread,) and error.__context__ is not None:
+                # Thread.start() wanted to forget a thread that had begun meanwhile: not what a signal handler raised.
+                raise error.__context__ from None
             raise
 
     def _make(self, entry: Callable[[], None], name: str) -> threading.Thread:

@@ -107,7 +107,7 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         threads = checked_inner_threads(inner_threads)
         names = checked_preload(preload)
         check_importable(names, isolated=True)
-        setup = starting.pack_setup(initializer, tuple(initargs), names, threads, own_process=False)
+        setup, _ = starting.pack_setup(initializer, tuple(initargs), names, threads, own_process=False)
         self._max_workers = workers
         self._thread_name_prefix = thread_name_prefix or f"InterpreterPoolExecutor-{self._counter()}"
         self._workers = WorkerThreads(hold_interpreters=True)

@@ -17,6 +17,7 @@ import itertools
 import multiprocessing
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,6 +25,7 @@ from weft import errors
 from weft._capabilities import usable_cpus
 from weft._payloads import main_module, starting
 from weft._payloads.functions import FunctionTable
+from weft._payloads.initializing import Handover, Inherited
 from weft.executors._isolation import check_importable
 from weft.executors._map import Runner
 from weft.executors._payloads import (
@@ -39,6 +41,7 @@ from weft.executors._template.worker_process import WorkerProcess
 from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
 
+_LEAVES_WITHIN = 2.0  # seconds from a worker's last word to its end
 _LEAST_MEMORY = 32 * 2**20  # an interpreter that has imported nothing takes half of that
 
 
@@ -61,8 +64,8 @@ class _Process:
         return self._worker.status(timeout)
 
     def close(self) -> None:
-        """It has ended, or is to be forgotten."""
-        self._starter.running.pop(self.pid, None)
+        """It has ended, is about to, or is to be forgotten."""
+        self._starter.forget(self)
 
     # As multiprocessing.Process has it, for programs that look into a pool's `_processes`.
 
@@ -86,15 +89,33 @@ class _Process:
 class _Starter:
     """Makes the processes of one pool. Knows nothing of the executor, so that it can be dropped while they run."""
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, inherited: Inherited | None) -> None:
         self.template = template
+        self.inherited = inherited
         self.running: dict[int, _Process] = {}
+        self._leaving: set[_Process] = set()
 
-    def __call__(self, kind: int, descriptors: tuple[int, ...], setup: bytes) -> _Process:
+    def __call__(self, kind: int, descriptors: tuple[int, ...], greeting: bytes) -> _Process:
         passed = [number for number in descriptors if number >= 0]
-        process = _Process(self, self.template.start_worker((kind, *descriptors), passed, setup))
+        with Handover() as handover:
+            told = handover.add_to(greeting, self.inherited)
+            worker = self.template.start_worker((kind, *descriptors), passed, told, handover.descriptors)
+        process = _Process(self, worker)
         self.running[process.pid] = process
         return process
+
+    def forget(self, process: _Process) -> None:
+        """It takes no more tasks. It may be about what a process does at its end: what is in queues is sent then."""
+        self.running.pop(process.pid, None)
+        self._leaving.difference_update([one for one in self._leaving.copy() if not one.is_alive()])
+        if process.is_alive():
+            self._leaving.add(process)
+
+    def wait_until_gone(self) -> None:
+        """Waits for such processes, a while: one that waits for somebody to read its queue is left to do so."""
+        until = time.monotonic() + _LEAVES_WITHIN
+        while self._leaving:
+            self._leaving.pop().join(max(0.0, until - time.monotonic()))
 
 
 class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
@@ -112,7 +133,8 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         initializer: called in each process before its first task. If it returns a context manager, that is entered,
             and left when the process has done its last task. If it raises, the pool is broken: every task fails with
             `weft.errors.InitializerFailed`, whose cause is what it raised.
-        initargs: arguments for it.
+        initargs: arguments for it; also locks, queues, pipes, shared values and arrays of `multiprocessing`, made by a
+            context that does not fork.
         max_tasks_per_child: after so many tasks another process takes the place of one. None: no limit.
         max_memory_per_child: a process that has more bytes of memory than this after a task is replaced. None: no
             limit.
@@ -164,10 +186,10 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         names = checked_preload(preload)
         check_importable(names, isolated=False)
         threads = checked_inner_threads(inner_threads)
-        setup = starting.pack_setup(initializer, tuple(initargs), names, threads)
+        setup, inherited = starting.pack_setup(initializer, tuple(initargs), names, threads)
         self._max_workers = workers
         self._mp_context = multiprocessing.get_context("spawn") if mp_context is None else mp_context
-        self._starter = _Starter(acquire(names, inner_threads=threads))
+        self._starter = _Starter(acquire(names, inner_threads=threads), inherited)
         self._workers = WorkerThreads()
         trace_if_asked()
         name = f"ProcessPoolExecutor-{self._counter()}"
@@ -178,7 +200,9 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         """See `PoolExecutor.shutdown`."""
         super().shutdown(wait, cancel_futures=cancel_futures)
         if wait:
+            self._starter.wait_until_gone()
             release(self._starter.template)
+            self._starter.inherited = None
 
     def terminate_workers(self) -> None:
         """Ends the processes with SIGTERM, whatever they do, and the pool with them."""

@@ -361,7 +361,9 @@ class ProcessRunner final : public Runner, public Interrupter {
   void adapt(Nanos took) {
     average_ = average_ == 0 ? took : average_ + (took - average_) / 8;
     const Nanos worth = kWorthAhead / std::max<Nanos>(average_, 1);
-    depth_ = static_cast<size_t>(std::clamp<Nanos>(worth, 1, kMostAhead));
+    // What is ahead does not count as waiting: no more of it than may wait.
+    const size_t most = x_.core->max_pending == 0 ? kMostAhead : std::min(kMostAhead, x_.core->max_pending);
+    depth_ = static_cast<size_t>(std::clamp<Nanos>(worth, 1, static_cast<Nanos>(most)));
   }
 
   // Not begun by its process; the queue's reference goes along.

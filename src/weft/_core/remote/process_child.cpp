@@ -390,7 +390,10 @@ PyObject* run_process_worker(PyObject*, PyObject* args) {
     if (good) worker.work();
     worker.end();
     this_process = nullptr;
-    if (!good) return nullptr;
+    if (!good) {  // the pool has been told why
+      PyErr_SetObject(PyExc_SystemExit, Owned(PyLong_FromLong(1)).get());
+      return nullptr;
+    }
   } catch (const std::exception& error) {
     this_process = nullptr;
     PyErr_SetString(PyExc_RuntimeError, error.what());

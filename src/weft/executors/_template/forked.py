@@ -37,6 +37,7 @@ def become_worker(
     descriptors: "Sequence[int]",
     setup: bytes,
     surroundings: "Surroundings | None",
+    handed: "Sequence[int]",
     go: int,
     signals: "Mapping[int, Any]",
 ) -> "NoReturn":
@@ -48,6 +49,7 @@ def become_worker(
         descriptors: For that function.
         setup: For that function.
         surroundings: The caller's, where they are no longer the template's.
+        handed: More descriptors, of which `setup` says what they are.
         go: Where the word comes that the caller knows of this worker; its end means that it never will.
         signals: Handlers as they are to be here.
     """
@@ -62,6 +64,10 @@ def become_worker(
         _leave_to_template()
         if surroundings is not None:
             settle(surroundings)
+        if handed:
+            from weft._payloads.handed import descriptors as known
+
+            known += handed
         module, _, name = run.partition(":")
         function: Callable[[int, Sequence[int], bytes], object] = getattr(sys.modules[module], name)
         function(kind, descriptors, setup)
@@ -95,6 +101,9 @@ def _leave_to_template() -> None:
     logging = sys.modules.get("logging")
     if logging is not None:
         atexit.register(logging.shutdown)
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:  # has queues send what was put into them
+        atexit.register(util._exit_function)
     random = sys.modules.get("numpy.random")
     if random is not None:  # the standard library's seeds itself anew after a fork; numpy's global generator does not
         random.seed()

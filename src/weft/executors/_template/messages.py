@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["MOST_DESCRIPTORS", "ancillary", "frame", "receive"]
 
 HEADER = 8  # six bytes of length, two of the number of descriptors; boot.py knows it too
-MOST_DESCRIPTORS = 8
+MOST_DESCRIPTORS = 253  # in one message, on Linux
 _NUMBER = 4  # bytes of a descriptor's number, in the system's order
 _CLOSE_ON_EXEC = getattr(_socket, "MSG_CMSG_CLOEXEC", 0)
 

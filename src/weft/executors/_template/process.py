@@ -130,7 +130,9 @@ class TemplateProcess:
 
     # ---- any thread --------------------------------------------------------------------------------
 
-    def start_worker(self, numbers: Sequence[int], descriptors: Sequence[int], setup: bytes) -> WorkerProcess:
+    def start_worker(
+        self, numbers: Sequence[int], descriptors: Sequence[int], setup: bytes, handed: Sequence[int] = ()
+    ) -> WorkerProcess:
         """Has a worker forked.
 
         Raises:
@@ -140,15 +142,16 @@ class TemplateProcess:
         """
         now = surroundings.look()
         number = next(self._numbers)
+        passed = (*descriptors, *handed)
         message = frame(
-            ("start", number, tuple(numbers), bytes(setup), None if now == self.surroundings else now), len(descriptors)
+            ("start", number, tuple(numbers), bytes(setup), None if now == self.surroundings else now), len(passed)
         )
         with self._changed:
             if self._gone:
                 raise self._why_gone_lock_held()
             self._waiting[number] = None
         try:
-            self._send(message, descriptors)
+            self._send(message, passed)
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting[number] is not None or self._gone)
                 answer = self._waiting.pop(number)
@@ -348,10 +351,10 @@ def _watch(pid: int) -> int:
         return -1
 
 
-def check_request(numbers: Sequence[int], descriptors: Sequence[int]) -> None:
+def check_request(numbers: Sequence[int], descriptors: Sequence[int], handed: Sequence[int] = ()) -> None:
     """Raises ValueError unless a worker can be given these descriptors in these places."""
     wanted = sum(number >= 0 for number in numbers[1:])
-    if wanted != len(descriptors) or wanted > MOST_DESCRIPTORS:
+    if wanted != len(descriptors) or wanted + len(handed) > MOST_DESCRIPTORS:
         raise ValueError(
             f"numbers asks for {wanted} descriptors ({MOST_DESCRIPTORS} at most), and there are {len(descriptors)}"
         )

@@ -219,7 +219,7 @@ class Server:
                 own = [next(given) if one >= 0 else -1 for one in numbers[1:]]
                 self._close_in_worker(go[1])
                 run = self._run_name
-                become_worker(run, numbers[0], own, setup, surroundings, go[0], self._signals)
+                become_worker(run, numbers[0], own, setup, surroundings, [*given], go[0], self._signals)
             self._workers[number] = pid
             if hasattr(os, "pidfd_open"):
                 try:

@@ -62,13 +62,16 @@ class Template:
         """
         self._running()
 
-    def start_worker(self, numbers: Sequence[int], descriptors: Sequence[int], setup: bytes) -> WorkerProcess:
+    def start_worker(
+        self, numbers: Sequence[int], descriptors: Sequence[int], setup: bytes, handed: Sequence[int] = ()
+    ) -> WorkerProcess:
         """Starts a worker, and waits until it exists.
 
         Args:
             numbers: The kind of its channel, then for each descriptor of that a number, -1 where there is none.
             descriptors: Those that there are, in that order. The worker gets copies; these stay the caller's.
             setup: What it is told.
+            handed: More descriptors, which `setup` knows by their places in this list; copies, too.
 
         Returns:
             The worker. It runs until its function returns, it is killed, or the template is gone.
@@ -78,10 +81,10 @@ class Template:
             weft.errors.WorkerStartFailed: A process could not be started, and why.
             RuntimeError: The template was closed.
         """
-        check_request(numbers, descriptors)
+        check_request(numbers, descriptors, handed)
         for _ in range(_ATTEMPTS):
             try:
-                return self._running().start_worker(numbers, descriptors, setup)
+                return self._running().start_worker(numbers, descriptors, setup, handed)
             except TemplateDied:
                 if self._closed:
                     raise RuntimeError("the template was closed while a worker was asked for") from None

@@ -1,0 +1,5 @@
+"""The package `concurrent`, with `futures` in it."""
+
+from weft.compat.concurrent import futures
+
+__all__ = ["futures"]

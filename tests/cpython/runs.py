@@ -1,0 +1,73 @@
+"""Runs tests of CPython's, those of the running interpreter, in child processes; the half of the parent: see suite.py."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Container, Hashable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def is_there(module: str) -> bool:
+    """Whether this interpreter has come with a module of the stdlib's tests."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+class Runs[Key: Hashable]:
+    """Child processes, all at a time, as the tests sleep a lot."""
+
+    def __init__(self) -> None:
+        self.processes: dict[Key, subprocess.Popen[str]] = {}
+        self.seen: dict[Key, tuple[dict[str, str], str]] = {}
+
+    def start(self, key: Key, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+        """Starts this interpreter, with warnings as errors, on what calls suite.run."""
+        self.processes[key] = subprocess.Popen(
+            [sys.executable, "-W", "error", *arguments],
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self) -> None:
+        for process in self.processes.values():
+            process.kill()
+            process.communicate()
+
+    def outcomes(self, key: Key) -> tuple[dict[str, str], str]:
+        """Of each test; and what the process wrote to stderr."""
+        if key not in self.seen:
+            stdout, stderr = self.processes[key].communicate(timeout=250)
+            assert self.processes[key].returncode == 0, stderr
+            self.seen[key] = json.loads(stdout), stderr
+        return self.seen[key]
+
+    def check(self, key: Key, least: int, exceptions: Mapping[str, str]) -> None:
+        """All tests of a run have passed but for the exceptions; and so many have been found."""
+        results, stderr = self.outcomes(key)
+        failed = {test: why for test, why in results.items() if why != "ok" and not why.startswith("skipped: ")}
+        if len(failed) > 1:
+            failed.pop("environment", None)  # a test that fails leaves its pool behind
+        assert len(results) >= least
+        told = "\n\n".join([*(f"{test}\n{why}" for test, why in failed.items()), stderr])
+        assert not failed.keys() - exceptions.keys(), told
+        for test, why in results.items():
+            if why != "ok":
+                print(f"{test}: {exceptions.get(test, why)}")
+
+    def passed(self, keys: Container[Key]) -> set[str]:
+        """The tests that have passed in each of some runs that has them."""
+        results: dict[str, set[str]] = {}
+        for key in self.processes:
+            if key in keys:
+                for test, why in self.outcomes(key)[0].items():
+                    results.setdefault(test, set()).add(why)
+        return {test for test, whys in results.items() if whys == {"ok"}}
