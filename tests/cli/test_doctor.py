@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import signal
 import socket
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import weft
-from tests.cli.support import run_weft
+from tests.cli.support import WEFT, run_weft, wait_until
 from weft.cli._outlook import outlook
 from weft.cli._sheet import Section
 from weft.cli.doctor.engines import engines
@@ -99,6 +101,8 @@ def test_packages_or_none() -> None:
         ("WEFT_EXIT_GRACE", "inf", "inf: seconds", ""),
         ("WEFT_EXIT_GRACE", "nan", "seconds, at least 0", "wrong"),
         ("WEFT_ASYNC_MODE", "later", "'async' or 'deferred'", "wrong"),
+        ("WEFT_COMPAT_MODE", "passthrough", "passthrough: what weft.compat", ""),
+        ("WEFT_COMPAT_MODE", "off", "'managed' or 'passthrough'", "wrong"),
         ("WEFT_TRACE_PATH", "t.json", "t.json: write what tasks did", ""),
         ("WEFT_PYTHONS", "3.14", "weft's own build and tests", ""),
         ("WEFT_FORCE_PROCESSES", "1", "did you mean WEFT_FORCE_PROCESS?", "wrong"),
@@ -118,8 +122,10 @@ def test_two_variables_that_contradict_each_other() -> None:
 
 def test_every_variable_that_weft_reads_is_known() -> None:
     read: set[str] = set()
-    for file in (ROOT / "src" / "weft").rglob("*.py"):
-        read |= set(re.findall(r'(?:environ\.get\(|environ\[|MODE = )"(WEFT_\w+)"', file.read_text(encoding="utf-8")))
+    package = ROOT / "src" / "weft"
+    for file in package.rglob("*.py"):
+        if not file.is_relative_to(package / "cli"):
+            read |= set(re.findall(r'"(WEFT_[A-Z_]+)"', file.read_text(encoding="utf-8")))
     from weft.config import variables
 
     assert read
@@ -255,6 +261,26 @@ def test_a_package_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert text_of(section, "hangs_when_imported") == "not known: no answer within 1.5 s"
     section = packages(["hangs_when_imported"], most=0.0)
     assert "time was up" in text_of(section, "hangs_when_imported")
+
+
+@pytest.mark.skipif(not FOUND.interpreters, reason="nothing to ask, or not in this way")
+def test_ctrl_c_while_a_package_hangs(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / "hangs_when_imported.py").write_text(
+        f"import time\nopen({str(begun)!r}, 'w').close()\ntime.sleep(1000)\n"
+    )
+    process = subprocess.Popen(
+        [*WEFT, "doctor", "--packages", "hangs_when_imported", "json", "re"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        cwd=tmp_path,
+    )
+    with process:
+        wait_until(begun.exists, "the import has begun")
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=15)  # less than EACH
+    assert (process.returncode, errors) == (130, "weft: interrupted\n")
 
 
 @pytest.mark.skipif(FOUND.interpreters or FOUND.free_threaded_build, reason="there is something to ask")

@@ -24,6 +24,7 @@ from typing import IO, Any
 __all__ = ["Answer", "ask", "give_up", "search_path"]
 
 _running: set["subprocess.Popen[bytes]"] = set()
+_times_given_up = 0
 
 _LATER = 2.0  # seconds after which the child ends by itself, counted from when we would have killed it
 
@@ -62,6 +63,7 @@ def ask(
         The answer.
     """
     path = search_path() if path is None else path
+    times_given_up = _times_given_up
     with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answers, tempfile.TemporaryFile() as errors:
         asked.write(json.dumps([question, argument, seconds, list(path)]).encode())
         asked.seek(0)
@@ -77,6 +79,8 @@ def ask(
         except OSError as error:
             return Answer((), f"no process could be started: {error.strerror or error}")
         _running.add(process)
+        if times_given_up != _times_given_up:  # while it was started
+            _kill(process)
         ended = None
         try:
             status = process.wait(seconds)
@@ -93,6 +97,8 @@ def ask(
 
 def give_up() -> None:
     """Ends what other threads are asking: they get no answer."""
+    global _times_given_up
+    _times_given_up += 1
     for process in list(_running):
         _kill(process)
 

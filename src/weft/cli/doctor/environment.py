@@ -28,6 +28,7 @@ MEANINGS: Mapping[str, str] = {
     "WEFT_SPARE_INTERPRETERS": "interpreters that are kept ready",
     "WEFT_EXIT_GRACE": "seconds that the end of the program waits while nothing gets done",
     "WEFT_ASYNC_MODE": "when async_ runs: async at once, deferred when somebody asks for the result",
+    "WEFT_COMPAT_MODE": "what weft.compat gives: weft's own, or with passthrough the standard library's",
 }
 
 DEVELOPMENT = frozenset(
@@ -101,4 +102,5 @@ _OTHERS: dict[str, tuple[Callable[[str], bool], str]] = {
     "WEFT_SPARE_INTERPRETERS": (str.isdecimal, "a whole number from 0"),
     "WEFT_EXIT_GRACE": (_is_seconds, "seconds, at least 0, or 'inf'"),
     "WEFT_ASYNC_MODE": (lambda text: text in ("async", "deferred"), "'async' or 'deferred'"),
+    "WEFT_COMPAT_MODE": (lambda text: text.strip().lower() in ("managed", "passthrough"), "'managed' or 'passthrough'"),
 }
