@@ -67,6 +67,19 @@ class Ratio:
 
 
 @dataclass(frozen=True)
+class AsGoodAsBest:
+    """At least so many times as good as the best of the other sides."""
+
+    least: float
+
+    def __call__(self, samples: Samples, *, more_is_better: bool) -> Verdict:
+        ours, *others = samples.values()
+        best = [max(figures) if more_is_better else min(figures) for figures in zip(*others, strict=True)]
+        found = ratios({"ours": ours, "best": best}, more_is_better=more_is_better)
+        return _verdict(found, f"{self.least:g}× the best", median(found) >= self.least)
+
+
+@dataclass(frozen=True)
 class Limit:
     """An absolute figure, in the unit's base: at most so many seconds or bytes."""
 

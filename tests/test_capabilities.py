@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import weft
 from weft import _capabilities
-from weft._cgroups import cgroup_quota
+from weft._cgroups import cgroup_memory, cgroup_processes, cgroup_quota
 
 V2_MOUNT = "31 23 0:28 {root} {point} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
 V1_MOUNT = "32 31 0:29 {root} {point} rw,relatime shared:9 master:1 - cgroup cgroup rw,{controllers}"
@@ -307,3 +307,34 @@ def test_the_first_call_from_many_threads() -> None:
         thread.join()
     assert len(found) == 8
     assert len(set(found)) == 1
+
+
+# ---- memory and processes --------------------------------------------------------------------------
+
+
+def test_memory_and_processes_of_v2(tree: Tree) -> None:
+    tree.v2("/pod/container")
+    tree.quota()
+    assert cgroup_memory(str(tree.root)) is None
+    assert cgroup_processes(str(tree.root)) is None
+    tree.write("sys/fs/cgroup/pod/memory.max", "2000000\n")
+    tree.write("sys/fs/cgroup/pod/container/memory.max", "max\n")
+    tree.write("sys/fs/cgroup/pod/pids.max", "100\n")
+    tree.write("sys/fs/cgroup/pod/pids.current", "90\n")
+    tree.write("sys/fs/cgroup/pod/container/pids.max", "50\n")
+    tree.write("sys/fs/cgroup/pod/container/pids.current", "3\n")
+    assert cgroup_memory(str(tree.root)) == 2_000_000
+    assert cgroup_processes(str(tree.root)) == (100, 90)
+
+
+def test_memory_and_processes_of_v1(tree: Tree) -> None:
+    tree.v1("/app", point="/cg/memory", controllers="memory")
+    tree.v1("/app", point="/cg/pids", controllers="pids")
+    tree.quota()
+    tree.write("cg/memory/memory.limit_in_bytes", "9223372036854771712\n")
+    assert cgroup_memory(str(tree.root)) is None
+    tree.write("cg/memory/app/memory.limit_in_bytes", "1048576\n")
+    tree.write("cg/pids/app/pids.max", "7\n")
+    tree.write("cg/pids/app/pids.current", "7\n")
+    assert cgroup_memory(str(tree.root)) == 1_048_576
+    assert cgroup_processes(str(tree.root)) == (7, 7)

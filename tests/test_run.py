@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,7 +58,8 @@ def question(**fields: Any) -> Question:
 @pytest.mark.parametrize(
     ("fields", "flavor", "code"),
     [
-        ({}, "threads", "default_threads"),
+        ({}, "threads", "measuring"),
+        ({"several": False}, "threads", "default_threads"),
         ({"given": "other", "requested": "threads"}, "other", "executor_given"),
         ({"requested": "none"}, "threads", "default_pool"),
         ({"config": {"flavor": "none"}}, "threads", "default_pool"),
@@ -78,7 +80,7 @@ def question(**fields: Any) -> Question:
         ({"parent": "serial"}, "serial", "nested"),
         ({"parent": "serial", "config": {"io_bound": True}}, "threads", "io_bound"),
         ({"config": {"prefers_subinterpreters": True}}, "interpreters", "prefers_interpreters"),
-        ({"config": {"prefers_subinterpreters": True}, "interpreters": False}, "threads", "default_threads"),
+        ({"config": {"prefers_subinterpreters": True}, "interpreters": False}, "threads", "measuring"),
         ({"nogil": True}, "threads", "free_threaded"),
         ({"nogil": True, "config": {"cpu_bound": True}}, "threads", "free_threaded"),
         ({"config": {"cpu_bound": True}}, "processes", "cpu_bound"),
@@ -165,7 +167,7 @@ def test_interpreters_where_there_are_none_are_threads_with_a_warning() -> None:
 def test_auto_with_nothing_said_is_threads_and_says_why() -> None:
     decision = decided(name="why")
     assert (decision.requested, decision.resolved, decision.name) == ("auto", "threads", "why")
-    assert decision.code == ("default_threads" if GIL else "free_threaded")
+    assert decision.code == ("measuring" if GIL else "free_threaded")
     assert decision.thread_mode == ("gil" if GIL else "nogil")
     assert decision.evidence["gil_enabled"] == GIL
     assert decision.evidence["config_from"] == "environment"
@@ -679,3 +681,40 @@ def test_repr_tells_the_state() -> None:
     with scope:
         assert repr(scope) == "<weft.Run 'n' serial -> serial, open>"
     assert repr(scope) == "<weft.Run 'n' serial -> serial, ended>"
+
+
+TURNED_ON = """
+import importlib.machinery, importlib.util, sys, warnings
+import _testmultiphase
+warnings.simplefilter("ignore")
+name = "_testmultiphase_null_slots"  # of CPython's own tests: it says nothing about the GIL
+loader = importlib.machinery.ExtensionFileLoader(name, _testmultiphase.__file__)
+spec = importlib.util.spec_from_file_location(name, _testmultiphase.__file__, loader=loader)
+loader.exec_module(importlib.util.module_from_spec(spec))
+assert sys._is_gil_enabled()
+import weft
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for _ in range(2):
+        with weft.Run() as executor:
+            executor.submit(abs, -1).result()
+assert [warning.filename for warning in caught] == [__file__], caught
+assert "runs with the GIL on" in str(caught[0].message)
+decision = weft.last_decision()
+assert decision.evidence["gil_turned_on"] is True
+assert (decision.code, decision.thread_mode) == ("measuring", "gil"), decision
+"""
+
+
+@pytest.mark.skipif(not weft.capabilities().free_threaded_build, reason="this Python always has a GIL")
+def test_an_extension_that_turns_the_gil_on_is_told_of_once(tmp_path: Path) -> None:
+    pytest.importorskip("_testmultiphase")
+    program = tmp_path / "program.py"
+    program.write_text(TURNED_ON)
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+
+
+def test_inner_threads_reach_the_workers() -> None:
+    with weft.Run(flavor="processes", max_workers=1, config=RuntimeConfig(inner_threads=3)) as executor:
+        assert executor.submit(os.getenv, "OMP_NUM_THREADS").result(30) == "3"

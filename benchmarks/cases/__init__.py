@@ -6,6 +6,7 @@ from benchmarks.case import Case
 from benchmarks.cases import (
     algorithms,
     asyncio_tasks,
+    auto,
     composition,
     cpu,
     growth,
@@ -29,6 +30,7 @@ _AREAS = (
     tracing,
     cpu,
     workers,
+    auto,
     growth,
     kernels,
 )

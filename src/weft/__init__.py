@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from weft._reset import reset
     from weft._run import Run
-    from weft.aio import to_thread
+    from weft.aio import to_interpreter, to_process, to_thread
     from weft.config import (
         RuntimeConfig,
         get_default_config,
@@ -79,6 +79,8 @@ __all__ = [
     "set_default_config",
     "shared_future",
     "shutdown",
+    "to_interpreter",
+    "to_process",
     "to_thread",
     "when_all",
     "when_any",
@@ -105,6 +107,8 @@ _HOMES = {
     "set_default_config": "weft.config",
     "shared_future": "weft.futures",
     "shutdown": "weft.futures",
+    "to_interpreter": "weft.aio",
+    "to_process": "weft.aio",
     "to_thread": "weft.aio",
     "when_all": "weft.futures",
     "when_any": "weft.futures",

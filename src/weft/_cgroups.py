@@ -1,4 +1,4 @@
-"""Reads how many CPUs' worth of time the control groups (cgroups) of Linux leave to this process.
+"""Reads what the control groups (cgroups) of Linux leave to this process: CPUs' worth of time, memory, processes.
 
 A container usually limits the CPU by quota, not by hiding cores: `os.cpu_count()` and the affinity still
 say 64 where the kernel grants 2 and stops everybody for the rest of each period. Pools sized by the former
@@ -9,6 +9,8 @@ that hierarchy is mounted. A limit on a group holds for all below it, so the quo
 group and its ancestors up to the mount. Both versions may be mounted at once; the least of all counts.
 - version 2: ``cpu.max``, "quota period" or "max period";
 - version 1, controller ``cpu``: ``cpu.cfs_quota_us`` (-1: none) over ``cpu.cfs_period_us``.
+Memory (``memory.max``, ``memory.limit_in_bytes``) and processes (``pids.max``, with those that there are in
+``pids.current``) likewise.
 
 Invariants: only reads; anything missing or malformed counts as no limit there, never as an error, for no
 program should fail to start over a file that it has no say in.
@@ -21,11 +23,13 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+_UNLIMITED = 1 << 60  # version 1 says so with the largest number of pages there is
+
 
 class _Mount(NamedTuple):
     point: str  # where it is mounted
     root: str  # which group of the hierarchy is at that point
-    version: int  # 1 or 2; of version 1, only the hierarchy that has the cpu controller
+    version: int  # 1 or 2; of version 1, only the hierarchy that has the controller
 
 
 def cgroup_quota(root: str = "/") -> float | None:
@@ -37,15 +41,42 @@ def cgroup_quota(root: str = "/") -> float | None:
     Returns:
         CPUs' worth of time, such as 1.5; None where there is no limit, or no control groups.
     """
-    groups = dict(_groups(_read(root, "proc/self/cgroup")))
-    limits = [
-        limit
-        for mount in _mounts(_read(root, "proc/self/mountinfo"))
-        if (group := groups.get(mount.version)) is not None
-        for directory in _group_and_ancestors(mount, group)
-        if (limit := _limit(root, directory, mount.version)) is not None
-    ]
-    return min(limits, default=None)
+    limits = (_limit(root, directory, version) for directory, version in _directories(root, "cpu"))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def cgroup_memory(root: str = "/") -> int | None:
+    """The bytes of memory that this process's control groups may have; None where there is no limit."""
+    found: list[int] = []
+    for directory, version in _directories(root, "memory"):
+        text = _read(root, directory, "memory.max" if version == 2 else "memory.limit_in_bytes").strip()
+        if text.isdecimal() and int(text) < _UNLIMITED:
+            found.append(int(text))
+    return min(found, default=None)
+
+
+def cgroup_processes(root: str = "/") -> tuple[int, int] | None:
+    """How many processes and threads this process's control groups may have, and how many there are.
+
+    Returns:
+        Of the group with the least room; None where there is no limit.
+    """
+    found: list[tuple[int, int]] = []
+    for directory, _ in _directories(root, "pids"):
+        most, now = (_read(root, directory, f"pids.{name}").strip() for name in ("max", "current"))
+        if most.isdecimal() and now.isdecimal():
+            found.append((int(most), int(now)))
+    return min(found, key=lambda pair: pair[0] - pair[1], default=None)
+
+
+def _directories(root: str, controller: str) -> Iterator[tuple[str, int]]:
+    """The directories of the groups that limit this process, and the version of each."""
+    groups = dict(_groups(_read(root, "proc/self/cgroup"), controller))
+    for mount in _mounts(_read(root, "proc/self/mountinfo"), controller):
+        group = groups.get(mount.version)
+        if group is not None:
+            for directory in _group_and_ancestors(mount, group):
+                yield directory, mount.version
 
 
 def _limit(root: str, directory: str, version: int) -> float | None:
@@ -63,19 +94,19 @@ def _limit(root: str, directory: str, version: int) -> float | None:
     return quota_us / period_us if quota_us > 0 and period_us > 0 else None
 
 
-def _groups(text: str) -> Iterator[tuple[int, str]]:
+def _groups(text: str, controller: str) -> Iterator[tuple[int, str]]:
     """Which group this process is in, by version. Lines are "id:controllers:path"."""
     for line in text.splitlines():
         number, _, rest = line.partition(":")
         controllers, separator, path = rest.partition(":")
         if separator and number == "0" and not controllers:
             yield 2, path
-        elif separator and "cpu" in controllers.split(","):
+        elif separator and controller in controllers.split(","):
             yield 1, path
 
 
-def _mounts(text: str) -> Iterator[_Mount]:
-    """Where hierarchies are mounted that can limit the CPU.
+def _mounts(text: str, controller: str) -> Iterator[_Mount]:
+    """Where hierarchies are mounted that have a controller.
 
     Lines are "id parent major:minor root point options [optional ...] - type source super-options".
     """
@@ -87,7 +118,7 @@ def _mounts(text: str) -> Iterator[_Mount]:
         root, point = _unescape(left[3]), _unescape(left[4])
         if right[0] == "cgroup2":
             yield _Mount(point, root, 2)
-        elif right[0] == "cgroup" and "cpu" in right[2].split(","):
+        elif right[0] == "cgroup" and controller in right[2].split(","):
             yield _Mount(point, root, 1)
 
 

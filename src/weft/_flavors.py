@@ -6,18 +6,44 @@ Pinned by tests/test_run.py.
 """
 
 import sys
+from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import TYPE_CHECKING
 
+from weft._capabilities import capabilities
 from weft.errors import FlavorUnavailable
 
+if TYPE_CHECKING:
+    from weft.executors._router import Move
 
-def make_executor(flavor: str, max_workers: int | None, name: str | None) -> tuple[Executor, str]:
+
+def make_adaptive(
+    max_workers: int | None, name: str | None, tell: Callable[["Move"], object], *, inner_threads: int | None = None
+) -> Executor:
+    """Makes threads that move what waits for the GIL to where this Python can run it in parallel.
+
+    Args:
+        max_workers: How many workers at most. None: by the CPUs that are ours to use.
+        name: The beginning of the names of worker threads.
+        tell: Told what is measured, and what is moved.
+        inner_threads: How many threads libraries may use in each worker that shares nothing with us. None: any.
+    """
+    from weft.executors._adaptive import AdaptiveExecutor
+
+    flavors = ("interpreters", "processes") if capabilities().interpreters else ("processes",)
+    return AdaptiveExecutor(max_workers, name or "", flavors=flavors, tell=tell, inner_threads=inner_threads)
+
+
+def make_executor(
+    flavor: str, max_workers: int | None, name: str | None, *, inner_threads: int | None = None
+) -> tuple[Executor, str]:
     """Makes an executor.
 
     Args:
         flavor: "threads", "serial", "processes" or "interpreters".
         max_workers: How many workers at most. None: by the CPUs that are ours to use.
         name: The beginning of the names of worker threads.
+        inner_threads: How many threads libraries may use in each worker that shares nothing with us. None: any.
 
     Returns:
         The executor, and a remark for the decision's reason, often empty.
@@ -36,11 +62,11 @@ def make_executor(flavor: str, max_workers: int | None, name: str | None) -> tup
     if flavor == "processes":
         from weft.executors import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(max_workers), ""
+        return ProcessPoolExecutor(max_workers, inner_threads=inner_threads), ""
     if flavor == "interpreters":
         from weft.executors import InterpreterPoolExecutor
 
-        return InterpreterPoolExecutor(max_workers, thread_name_prefix=name or ""), ""
+        return InterpreterPoolExecutor(max_workers, name or "", inner_threads=inner_threads), ""
     raise FlavorUnavailable(flavor=flavor)
 
 

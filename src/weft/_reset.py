@@ -8,7 +8,7 @@ import sys
 
 
 def reset() -> None:
-    """Shuts the default pool down and forgets what was measured and decided.
+    """Shuts the default pools down and forgets what was measured and decided.
 
     The next use makes a new pool and measures afresh. What the program itself has set stays: the default
     configuration and the decision listeners. The tasks of the default pool are waited for.
@@ -24,7 +24,9 @@ def reset() -> None:
     """
     for module, function in (
         ("weft.futures._default", "shutdown"),
+        ("weft.futures._default_workers", "shutdown"),
         ("weft.executors._template.template", "forget"),
+        ("weft.executors._spares", "forget"),
         ("weft._capabilities", "forget"),
         ("weft._decisions", "forget"),
     ):

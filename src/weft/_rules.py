@@ -6,8 +6,8 @@ rule can be tested by itself, and what is written here is all that there is to k
 Reason codes are part of the public surface (`weft.Decision.code`): programs test them, docs/run.md lists
 them. A rule may be added; a code is never given another meaning.
 
-Until weft has workers of its own for them, "processes" and "interpreters" are the standard library's pools,
-and "auto" with nothing said about the tasks takes threads: they start fastest and accept any function.
+"auto" with nothing said about the tasks begins on threads, which start fastest and accept any function. What comes
+after that is not a rule but a measurement: weft.executors._router.
 Pinned by tests/test_run.py.
 """
 
@@ -31,6 +31,7 @@ class Question:
         replayed: The flavor that a former decision came to, which the caller wants again, else None.
         configured: The flavor of the executor that the configuration brings, else None.
         parent: The flavor of an enclosing scope whose executor would do for this one, else None.
+        several: Whether there is to be more than one worker, and more than one CPU for them.
     """
 
     requested: str
@@ -42,6 +43,7 @@ class Question:
     replayed: str | None = None
     configured: str | None = None
     parent: str | None = None
+    several: bool = True
 
     @property
     def wanted(self) -> str:
@@ -189,6 +191,14 @@ RULES: tuple[Rule, ...] = (
         lambda q: bool(q.config.io_bound),
         _threads,
         lambda q: "the tasks are said to wait, and waiting threads let go of the GIL",
+    ),
+    Rule(
+        "measuring",
+        lambda q: q.several,
+        _threads,
+        lambda q: (
+            "nothing is said about the tasks: they begin on threads; those that turn out to wait for the GIL move"
+        ),
     ),
     Rule(
         "default_threads",

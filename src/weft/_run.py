@@ -27,6 +27,7 @@ Pinned by tests/test_run.py.
 
 import logging
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -36,12 +37,12 @@ from contextvars import ContextVar, Token
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from weft._capabilities import capabilities
 from weft._decisions import Decision, record, tell
 from weft._ending import in_own_thread, stop
-from weft._flavors import flavor_of, make_executor
+from weft._flavors import flavor_of, make_adaptive, make_executor
 from weft._rules import Question, decide
 from weft.config import (
     FLAVORS,
@@ -55,6 +56,9 @@ from weft.config import (
     read_environment,
 )
 from weft.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from weft.executors._router import Move
 
 logger = logging.getLogger("weft.run")
 
@@ -137,6 +141,7 @@ class Run:
 
         self._entering = threading.Lock()  # taken at the first entry and never given back
         self._decision: Decision | None = None
+        self._resolved = ""  # the flavor of the executor, whatever it moves elsewhere
         self._executor: Executor | None = None
         self._ours = False  # whether the executor is ours to end
         self._open = False
@@ -213,10 +218,15 @@ class Run:
         else:
             if max_workers is None and verdict.flavor != "serial":
                 max_workers = config.max_workers
-            executor, remark = make_executor(verdict.flavor, max_workers, self._name)
+            if code == "measuring":
+                executor = make_adaptive(max_workers, self._name, self._found_out, inner_threads=config.inner_threads)
+            else:
+                executor, remark = make_executor(
+                    verdict.flavor, max_workers, self._name, inner_threads=config.inner_threads
+                )
+                if remark:
+                    reason = f"{reason} ({remark})"
             self._ours = True
-            if remark:
-                reason = f"{reason} ({remark})"
         assert executor is not None
         try:
             decision = Decision(
@@ -229,12 +239,8 @@ class Run:
                 max_workers=workers_of(executor),
                 thread_mode="nogil" if question.nogil else "gil",
             )
-            self._decision = decision
-            record(decision)
-            if self._trace_to is True:
-                logger.info("%s", decision)
-            elif callable(self._trace_to):
-                tell(self._trace_to, decision)
+            self._resolved = verdict.flavor
+            self._decide(decision)
         except BaseException:  # Ctrl-C in a listener: nobody else would end what has been started
             if self._ours:
                 executor.shutdown(wait=False, cancel_futures=True)
@@ -244,6 +250,21 @@ class Run:
         self._pid = os.getpid()
         self._token = _current.set(self)
         return executor
+
+    def _decide(self, decision: Decision) -> None:
+        self._decision = decision
+        record(decision)
+        if self._trace_to is True:
+            logger.info("%s", decision)
+        elif callable(self._trace_to):
+            tell(self._trace_to, decision)
+
+    def _found_out(self, move: "Move") -> None:
+        """The executor has measured, and perhaps moved, something."""
+        first = self._decision
+        if first is not None:
+            evidence = {**first.evidence, **move.evidence}
+            self._decide(replace(first, resolved=move.flavor, code=move.code, reason=move.reason, evidence=evidence))
 
     def _effective_config(self) -> tuple[RuntimeConfig, dict[str, object]]:
         """The configuration that counts, with the environment's forces in it, and where all that is from."""
@@ -265,6 +286,9 @@ class Run:
             "cpus": found.cpus,
             "python_version": found.python_version,
         }
+        if found.free_threaded_build and found.gil_enabled and sys.flags.gil != 1:
+            evidence["gil_turned_on"] = True
+            _warn_of_gil()
         for field in ("cpu_bound", "io_bound", "prefers_subinterpreters", *_FORCES):
             if (value := getattr(config, field)) not in (None, False, "auto"):
                 evidence[field] = value
@@ -273,9 +297,11 @@ class Run:
     def _question(self, config: RuntimeConfig, parent: str | None) -> Question:
         found = capabilities()
         replayed = self._trace_to.resolved if isinstance(self._trace_to, Decision) else None
+        workers = self._max_workers if self._max_workers is not None else config.max_workers
         return Question(
             requested=self._flavor,
             config=config,
+            several=found.cpus > 1 and workers != 1,
             nogil=not found.gil_enabled if config.thread_mode == "auto" else config.thread_mode == "nogil",
             interpreters=found.interpreters,
             interpreters_needs=found.interpreters_needs,
@@ -290,7 +316,7 @@ class Run:
     @property
     def flavor(self) -> str:
         """The flavor that this scope came to, or was asked for as long as it has not been entered."""
-        return self._flavor if self._decision is None else self._decision.resolved
+        return self._resolved or self._flavor
 
     @property
     def executor(self) -> Executor | None:
@@ -362,6 +388,23 @@ class Run:
         if left is not None:
             which = ", ".join(left) or "tasks"
             logger.warning("%r: still running %g s after its block failed, left behind: %s", self, 2 * grace, which)
+
+
+_warned_of_gil = False
+
+
+def _warn_of_gil() -> None:
+    """Once in a process: somebody paid for a Python without a GIL, and has one."""
+    global _warned_of_gil
+    if not _warned_of_gil:
+        _warned_of_gil = True
+        warnings.warn(
+            "this free-threaded Python runs with the GIL on: it was turned on to import an extension module that does "
+            "not support free threading (Python named it when it did). Threads take turns now; PYTHON_GIL=0 keeps it "
+            "off, at the risk of that extension",
+            RuntimeWarning,
+            stacklevel=5,
+        )
 
 
 def workers_of(executor: Executor) -> int | None:

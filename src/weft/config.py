@@ -269,6 +269,11 @@ def _variable(field: str) -> str:
     return f"WEFT_{field.upper()}"
 
 
+def variables() -> tuple[str, ...]:
+    """The environment variables that set fields."""
+    return tuple(map(_variable, _READERS))
+
+
 def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """The fields that the environment sets, and only those, checked."""
     fields: dict[str, Any] = {}

@@ -201,6 +201,8 @@ class PayloadError(WeftError, PicklingError, TypeError):
         path: The expression that leads to the culprit, such as ``args[1].config['sock']``; None where it was not
             found.
         task: The name of the task, or None where it has none.
+        ran: Whether the task's function had been called: its result then is what cannot cross, or what it raised
+            itself. False: the task can be run somewhere else.
 
     Args:
         message: What happened; written from the attributes where it is empty.
@@ -218,6 +220,7 @@ class PayloadError(WeftError, PicklingError, TypeError):
 
     path: str | None
     task: str | None
+    ran: bool
 
     def __init__(self, message: str = "", *, path: str | None = None, task: str | None = None) -> None:
         if not message:
@@ -227,6 +230,7 @@ class PayloadError(WeftError, PicklingError, TypeError):
         super().__init__(message)
         self.path = path
         self.task = task
+        self.ran = False
 
 
 def _short_repr(value: object) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextvars
+import sys
 import threading
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import weft
 from tests.aio.conftest import Held
 from tests.aio.libraries import CANCELLED, PATIENCE, Asyncio, Library
+from tests.executors import remote_tasks
 from weft import aio
-from weft.errors import Interrupted
+from weft.errors import FlavorUnavailable, Interrupted, PayloadError
 
 
 def test_to_thread(library: Library) -> None:
@@ -30,6 +32,30 @@ def test_to_thread(library: Library) -> None:
 
     library.run(main)
     assert weft.to_thread is aio.to_thread
+
+
+@pytest.mark.parametrize(
+    "to_worker", [weft.to_process] + ([weft.to_interpreter] if sys.version_info >= (3, 14) else [])
+)
+def test_to_workers_elsewhere(library: Library, to_worker: Any) -> None:
+    async def main() -> None:
+        assert await to_worker(pow, 2, exp=10) == 1024
+        assert await to_worker(remote_tasks.where) != remote_tasks.where()
+        with pytest.raises(ZeroDivisionError):
+            await to_worker(divmod, 1, 0)
+        with pytest.raises(PayloadError):
+            await to_worker(repr, threading.Lock())
+
+    library.run(main)
+    weft.shutdown()
+    library.run(main)  # it has made another
+    weft.reset()
+
+
+def test_to_interpreter_before_3_14(library: Library) -> None:
+    if sys.version_info < (3, 14):
+        with pytest.raises(FlavorUnavailable, match=r"3\.14"):
+            library.run(lambda: weft.to_interpreter(abs, -1))
 
 
 def test_to_thread_is_interrupted(library: Library) -> None:

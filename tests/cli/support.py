@@ -5,7 +5,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -22,9 +22,18 @@ from weft.cli.demo.trial import Failure, Trial
 WEFT = (sys.executable, "-m", "weft")
 
 
-def run_weft(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end."""
-    return subprocess.run([*WEFT, *arguments], capture_output=True, encoding="utf-8", cwd=cwd, timeout=50)
+def run_weft(
+    *arguments: str, cwd: Path | None = None, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end; with these variables of weft's and no others, if any are given."""
+    environment = None
+    if variables is not None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("WEFT_")} | {
+            **variables
+        }
+    return subprocess.run(
+        [*WEFT, *arguments], capture_output=True, encoding="utf-8", cwd=cwd, env=environment, timeout=50
+    )
 
 
 def write_tree(root: Path) -> Path:

@@ -142,6 +142,7 @@ def make_a_lock() -> list[str]:
 
 def attach(name: str) -> tuple[int, list[str]]:
     memory = SharedMemory(name)
+    assert memory.buf is not None
     memory.buf[0] += 1
     value = memory.buf[0]
     memory.close()

@@ -12,6 +12,7 @@ from tests.executors.flavors import PATIENCE
 from tests.executors.test_remote import KINDS
 from weft.errors import FlavorUnavailable, InvalidSetting, PayloadError
 from weft.executors import InterpreterPoolExecutor, ProcessPoolExecutor
+from weft.executors._isolation import try_in_scratch_interpreter
 
 needs_interpreters = pytest.mark.skipif(sys.version_info < (3, 14), reason="interpreters need 3.14")
 
@@ -77,3 +78,22 @@ def test_a_module_that_raises_is_the_workers_affair(
     pool: Any = KINDS[kind](1, preload=["raises_when_imported"])
     with pool, pytest.raises(Exception, match="not today"):
         pool.submit(abs, -3).result(PATIENCE)
+
+
+@needs_interpreters
+def test_what_refuses_is_named_with_the_modules_that_lead_to_it() -> None:
+    pytest.importorskip("numpy")
+    fine, numpy, missing = "json", "tests.executors.seeded_numpy_tasks", "no_such_module"
+    first, second = try_in_scratch_interpreter([fine, numpy, missing])
+    assert (first.module, first.extension) == (numpy, "numpy._core._multiarray_umath")
+    assert first.chain[:2] == (numpy, "numpy")
+    assert (second.module, second.extension) == (missing, None)
+    assert second.error == "ModuleNotFoundError: No module named 'no_such_module'"
+
+
+@needs_interpreters
+def test_a_function_that_needs_what_refuses() -> None:
+    pytest.importorskip("numpy")
+    assert try_in_scratch_interpreter((), b"json:dumps") == []
+    (problem,) = try_in_scratch_interpreter((), b"tests.executors.seeded_numpy_tasks:roll")
+    assert problem.extension == "numpy._core._multiarray_umath"

@@ -73,7 +73,7 @@ CALLER = program("""
     def ask():
         while True:
             several = [talk(template) for _ in range(3)]
-            print("some", flush=True)
+            print("some\\n", end="", flush=True)
             for one in several[:2]:
                 one.end()
     threads = [threading.Thread(target=ask) for _ in range(2)]

@@ -1,7 +1,8 @@
 """weft for event loops: await what runs on an executor, from asyncio and from trio.
 
 A `weft.Future` can be awaited as it is. Here is what is made of many: `await_all`, `await_any`, `as_completed`, `map`;
-ways to get one: `to_thread`, `run_in_executor`, `wrap_future`; and a twin of each algorithm of `weft.parallel`.
+ways to get one: `to_thread`, `to_interpreter`, `to_process`, `run_in_executor`, `wrap_future`; and a twin of each
+algorithm of `weft.parallel`.
 
 Everything here is called on an event loop's own thread, and never blocks it. Cancelling the task that awaits cancels
 the work: what is queued never runs, what runs is interrupted. The modules behind the names are imported when a name is
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
         transform,
         transform_reduce,
     )
-    from weft.aio._calls import run_in_executor, to_thread, wrap_future
+    from weft.aio._calls import run_in_executor, to_interpreter, to_process, to_thread, wrap_future
     from weft.aio._many import as_completed, await_all, await_any
     from weft.aio._map import map  # noqa: A004  # the stdlib's executors have a map too
 
@@ -67,6 +68,8 @@ __all__ = [
     "run_in_executor",
     "sort",
     "stable_sort",
+    "to_interpreter",
+    "to_process",
     "to_thread",
     "transform",
     "transform_reduce",
@@ -98,6 +101,8 @@ _HOMES = {
     "run_in_executor": "weft.aio._calls",
     "sort": "weft.aio._algorithms",
     "stable_sort": "weft.aio._algorithms",
+    "to_interpreter": "weft.aio._calls",
+    "to_process": "weft.aio._calls",
     "to_thread": "weft.aio._calls",
     "transform": "weft.aio._algorithms",
     "transform_reduce": "weft.aio._algorithms",

@@ -1,4 +1,6 @@
-"""One call on an executor, awaited: `to_thread`, `run_in_executor`; and `wrap_future`, for futures that others made.
+"""One call on an executor, awaited: `to_thread`, `to_interpreter`, `to_process`, `run_in_executor`.
+
+And `wrap_future`, for futures that others made.
 
 For an event loop's thread; the work runs where the executor runs it.
 Pinned by tests/aio/test_calls.py.
@@ -39,6 +41,66 @@ async def to_thread[**P, T](fn: Callable[P, T], /, *args: P.args, **kwargs: P.kw
     from weft.futures._default import default_executor
 
     return await default_executor().submit(fn, *args, **kwargs)
+
+
+async def to_interpreter[**P, T](fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `fn(*args, **kwargs)` in an interpreter of weft's default pool of them, and await its result.
+
+    Python code runs in parallel there, on a build with a GIL too. Else as `to_thread`; what is passed and returned is
+    pickled.
+
+    Args:
+        fn: the function.
+        *args: its arguments.
+        **kwargs: its keyword arguments.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        TypeError: fn is not callable.
+        weft.errors.FlavorUnavailable: this Python is older than 3.14.
+        weft.errors.PayloadError: the function, an argument or the result cannot cross.
+        BaseException: whatever the function raises.
+
+    Example:
+        >>> import asyncio, weft
+        >>> asyncio.run(weft.to_interpreter(pow, 2, 10))  # doctest: +SKIP
+        1024
+    """
+    from weft.futures._default_workers import default_workers
+
+    return await default_workers("interpreters").submit(fn, *args, **kwargs)
+
+
+async def to_process[**P, T](fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `fn(*args, **kwargs)` in a process of weft's default pool of them, and await its result.
+
+    As `to_interpreter`, for functions that interpreters refuse, and those that may crash.
+
+    Args:
+        fn: the function.
+        *args: its arguments.
+        **kwargs: its keyword arguments.
+
+    Returns:
+        What the function returns.
+
+    Raises:
+        TypeError: fn is not callable.
+        weft.errors.PayloadError: the function, an argument or the result cannot cross.
+        weft.errors.WorkerCrashed: the process died.
+        BaseException: whatever the function raises.
+
+    Example:
+        >>> import asyncio, weft
+        >>> asyncio.run(weft.to_process(pow, 2, 10))
+        1024
+        >>> weft.shutdown()
+    """
+    from weft.futures._default_workers import default_workers
+
+    return await default_workers("processes").submit(fn, *args, **kwargs)
 
 
 async def run_in_executor[*Ts, T](

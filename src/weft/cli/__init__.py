@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-COMMANDS = ("demo",)
+COMMANDS = ("demo", "doctor", "explain")
 FLAVORS = ("threads", "auto", "processes", "interpreters")
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -92,7 +92,47 @@ def _make_parser() -> argparse.ArgumentParser:
         help="write what ran on weft's own workers: for Perfetto if it ends in .json, else as JSON lines",
     )
     demo.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what weft finds here, what it would do with it, and what is wrong",
+        description=(
+            "Prints versions, the GIL, CPUs and memory, kinds of worker, what `auto` would do, WEFT_ variables, "
+            "extras, packages that refuse interpreters, and engines that answer. Exit status 1 if something is "
+            "wrong that you should mend."
+        ),
+    )
+    _add_options_of_doctor(doctor)
+    explain = commands.add_parser(
+        "explain",
+        help="say where a function could run, and why not there",
+        description=(
+            "Imports the function's module, in a process of its own, and says for each kind of worker whether the "
+            "function can run there, what `auto` would hold against moving it, and, if asked to, what that costs."
+        ),
+    )
+    _add_options_of_explain(explain)
     return parser
+
+
+def _add_options_of_doctor(doctor: argparse.ArgumentParser) -> None:
+    which = doctor.add_mutually_exclusive_group()
+    which.add_argument("--packages", nargs="+", metavar="NAME", help="ask about these packages only")
+    which.add_argument("--no-packages", action="store_true", help="import no packages")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_options_of_explain(explain: argparse.ArgumentParser) -> None:
+    explain.add_argument(
+        "function", metavar="MODULE:FUNCTION", help="such as json:dumps, json:JSONEncoder.encode, jobs.py:resize"
+    )
+    explain.add_argument(
+        "--call", metavar="ARGS", help="call it once with this tuple, such as '(3, [1, 2])', and measure that"
+    )
+    explain.add_argument("--measure", action="store_true", help="measure what each kind of worker costs here")
+    explain.add_argument(
+        "--timeout", type=_seconds, default=30.0, metavar="SECONDS", help="for each question (default: %(default)g)"
+    )
+    explain.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -104,6 +144,16 @@ def _run(options: argparse.Namespace) -> int:
     if options.command is None:
         _make_parser().print_help()
         return 0
+    if options.command == "doctor":
+        from weft.cli.doctor import run_doctor
+
+        return run_doctor(names=options.packages, ask_packages=not options.no_packages, json=options.json)
+    if options.command == "explain":
+        from weft.cli.explain import run_explain
+
+        return run_explain(
+            options.function, call=options.call, measure=options.measure, seconds=options.timeout, json=options.json
+        )
     from weft.cli.demo import run_demo
 
     return run_demo(
@@ -127,4 +177,14 @@ def _positive(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"a whole number of 1 or more is needed, not {text!r}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 86_400:
+        raise argparse.ArgumentTypeError(f"a time in seconds, more than 0, is needed, not {text!r}")
     return number

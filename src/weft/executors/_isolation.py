@@ -12,30 +12,44 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from weft._payloads.isolation import EXPLAINED, refusing_extension
+from weft._payloads.isolation import EXPLAINED
 from weft.errors import FlavorUnavailable, InvalidSetting
 
-__all__ = ["check_importable"]
+__all__ = ["Problem", "check_importable", "try_in_scratch_interpreter"]
 
 _known: set[str] = set()
 
-_IMPORT = f"""
+_TRY = """
 import sys
 sys.path[:] = path.split("\\0")
-from {refusing_extension.__module__} import {refusing_extension.__name__}
-for name in names.split():
-    try:
-        __import__(name)
-    except ImportError as error:
-        extension = {refusing_extension.__name__}(error)
-        if extension is not None:
-            answers.put((name, extension))
-            break
-    except BaseException:
-        pass  # a worker says what is wrong with it
+from weft._payloads import isolation
+problems = [isolation.try_import(name) for name in names.split()]
+if definition:
+    problems.append(isolation.try_load(definition))
+for problem in problems:
+    if problem is not None:
+        answers.put(problem)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What an interpreter of its own cannot have.
+
+    Attributes:
+        module: The module that was to be imported; empty for a function that was to be made.
+        extension: The extension module that refuses; None if something else is wrong.
+        error: What was raised, in one line.
+        chain: The modules that were being imported then, the outermost first.
+    """
+
+    module: str
+    extension: str | None
+    error: str
+    chain: tuple[str, ...]
 
 
 def check_importable(modules: Sequence[str], *, isolated: bool) -> None:
@@ -56,22 +70,34 @@ def check_importable(modules: Sequence[str], *, isolated: bool) -> None:
                 setting="preload", value=name, remedy=f"there is no module {top!r}: install it, or take it out"
             )
     if isolated and not _known.issuperset(modules):
-        _try_in_scratch_interpreter(modules)
+        for problem in try_in_scratch_interpreter(modules):
+            if problem.extension is not None:
+                explained = EXPLAINED.format(problem.extension)
+                raise FlavorUnavailable(f"module {problem.module!r} cannot be imported there: {explained}")
+        _known.update(modules)
 
 
-def _try_in_scratch_interpreter(modules: Sequence[str]) -> None:
+def try_in_scratch_interpreter(modules: Sequence[str], definition: bytes = b"") -> list[Problem]:
+    """Imports modules, and makes a function, in an interpreter that is there for nothing else.
+
+    Args:
+        modules: Their names.
+        definition: What a worker would make the function of; empty: none.
+
+    Returns:
+        What went wrong, in that order. There is no time limit: who imports what may hang has a process for it.
+    """
     interpreters: Any = importlib.import_module("concurrent.interpreters")  # 3.14 has it
     answers = interpreters.create_queue()
     scratch = interpreters.create()
     try:
         scratch.prepare_main(
-            path="\0".join(entry for entry in sys.path if type(entry) is str), names=" ".join(modules), answers=answers
+            path="\0".join(entry for entry in sys.path if type(entry) is str),
+            names=" ".join(modules),
+            definition=definition,
+            answers=answers,
         )
-        scratch.exec(_IMPORT)
-        if answers.empty():
-            _known.update(modules)
-            return
-        name, extension = answers.get_nowait()
+        scratch.exec(_TRY)
+        return [Problem(*answers.get_nowait()) for _ in range(answers.qsize())]
     finally:
         scratch.close()
-    raise FlavorUnavailable(f"module {name!r} cannot be imported there: {EXPLAINED.format(extension)}")

@@ -118,5 +118,12 @@ def _wanted() -> int:
 
 spares = Spares(_wanted())
 
+
+def forget() -> None:
+    """Ends those that are ready; the next pool has one made again."""
+    spares.close()
+    spares.reopen()
+
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=spares.close, after_in_parent=spares.reopen, after_in_child=spares.after_fork_in_child)

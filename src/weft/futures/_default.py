@@ -11,6 +11,7 @@ Pinned by tests/futures/test_default.py.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,10 +121,12 @@ def init(
 
 
 def shutdown(wait: bool = True, *, cancel_futures: bool = False) -> None:
-    """Ends the default pool, if there is one, and forgets its settings. The next use makes another.
+    """Ends the default pools, as far as there are any, and forgets the settings. The next use makes others.
+
+    Those are the thread pool, and the pools of `to_interpreter` and `to_process`.
 
     Args:
-        wait: Return when its tasks are done and its workers gone.
+        wait: Return when their tasks are done and their workers gone.
         cancel_futures: Cancel the tasks that have not begun.
 
     Raises:
@@ -136,6 +139,9 @@ def shutdown(wait: bool = True, *, cancel_futures: bool = False) -> None:
         False
     """
     global _pool, _settings
+    workers = sys.modules.get("weft.futures._default_workers")
+    if workers is not None:
+        workers.shutdown(wait, cancel_futures=cancel_futures)
     with _lock:
         pool, _pool = _pool, None
         settings, _settings = _settings, _Settings()

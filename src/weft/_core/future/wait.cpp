@@ -118,4 +118,16 @@ int wait_until_settled(Future* future, Nanos deadline) {
   return outcome;
 }
 
+PyObject* wait_in_place(PyObject* module, PyObject* object) {
+  auto* state = static_cast<State*>(PyModule_GetState(module));
+  if (!PyObject_TypeCheck(object, state->future_type)) {
+    PyErr_Format(PyExc_TypeError, "a weft.Future, not %R", object);
+    return nullptr;
+  }
+  Future* future = as_future(object);
+  if (refuse_if_forked(future)) return nullptr;
+  if (!future->settled() && sleep_until_settled(future, sync::kForever, current_worker()) < 0) return nullptr;
+  Py_RETURN_NONE;
+}
+
 }  // namespace weft::core

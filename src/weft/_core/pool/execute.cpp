@@ -2,6 +2,8 @@
 //
 // Frames here are on the stack while a task runs: no destructors (see Owned).
 
+#include <algorithm>
+
 #include "pool/pool.hpp"
 #include "tracing/trace.hpp"
 
@@ -33,6 +35,25 @@ PyObject* enter_context(Executant& x, Future* future) {
     return nullptr;
   }
   return own;
+}
+
+constexpr size_t kFewArgs = 8;
+
+// The call of a task, through the pool's router if it is in use.
+PyObject* call_of(PoolCore* core, Future* future) {
+  const size_t count = future->arg_count;
+  PyObject* const* args = future->call.args(count);
+  if (!core->routing.load(sync::acquire)) {
+    return PyObject_Vectorcall(future->call.callable, args, count - future->keywords, future->call.kwnames);
+  }
+  PyObject* few[kFewArgs + 1];
+  PyObject** all = count <= kFewArgs ? few : static_cast<PyObject**>(PyMem_Malloc((count + 1) * sizeof(PyObject*)));
+  if (all == nullptr) return PyErr_NoMemory();
+  all[0] = future->call.callable;
+  std::copy_n(args, count, all + 1);
+  PyObject* result = PyObject_Vectorcall(core->router, all, count + 1 - future->keywords, future->call.kwnames);
+  if (all != few) PyMem_Free(all);
+  return result;
 }
 
 }  // namespace
@@ -167,9 +188,7 @@ bool execute(Executant& x, Future* future) {
   PyObject* result = nullptr;
   if (!PyErr_Occurred()) {
     ++x.depth;
-    const size_t count = future->arg_count;
-    result = PyObject_Vectorcall(future->call.callable, future->call.args(count), count - future->keywords,
-                                 future->call.kwnames);
+    result = call_of(x.core, future);
     --x.depth;
   }
   PyObject* error = result == nullptr ? PyErr_GetRaisedException() : nullptr;

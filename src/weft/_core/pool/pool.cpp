@@ -316,6 +316,23 @@ PyObject* pool_share_nothing(PyObject* object, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+// _route(router): have tasks called through it, router(function, ...), from now on or once more; None: no longer.
+PyObject* pool_route(PyObject* object, PyObject* router) {
+  PoolCore* core = core_of(object);
+  if (core == nullptr) return nullptr;
+  if (router == Py_None) {
+    core->routing.store(false, sync::relaxed);
+    Py_RETURN_NONE;
+  }
+  if (core->remote != nullptr || (core->router != nullptr && core->router != router)) {
+    PyErr_SetString(PyExc_RuntimeError, "_route() is for threads, and for one router");
+    return nullptr;
+  }
+  if (core->router == nullptr) core->router = Py_NewRef(router);
+  core->routing.store(true, sync::release);
+  Py_RETURN_NONE;
+}
+
 // _adopt(other, options): become another handle of other's pool, with these options for its tasks.
 PyObject* pool_adopt(PyObject* object, PyObject* args) {
   Pool* self = as_pool(object);
@@ -521,6 +538,7 @@ PyMethodDef pool_methods[] = {
      "    weft.errors.PoolForked: the pool belongs to the parent process."},
     {"_open", pool_open, METH_VARARGS, "Make the pool behind this handle."},
     {"_share_nothing", pool_share_nothing, METH_VARARGS, "Have interpreters or processes as workers. Right after _open."},
+    {"_route", pool_route, METH_O, "Have tasks called through a function; None: no longer."},
     {"_adopt", pool_adopt, METH_VARARGS, "Become another handle of a pool, with task options."},
     {"_close", pool_close, METH_O, "Take no more tasks; cancel what is queued if told to. Does not wait."},
     {"_wait_left", pool_wait_left, METH_O, "Wait until no worker is left; False if that takes longer than the seconds given."},
@@ -563,6 +581,9 @@ PoolCore* open_pool_of(PyObject* executor, State* state) {
 
 PyMethodDef pool_functions[] = {
     {"live_pools", live_pools, METH_NOARGS, "live_pools($module, /)\n--\n\nA handle for each pool whose workers may still run."},
+    {"wait_in_place", wait_in_place, METH_O,
+     "wait_in_place($module, future, /)\n--\n\n"
+     "Wait for a future of another pool, without that this worker's pool gets one worker more for it. Internal: for routers."},
     {"close_interpreter", close_interpreter, METH_NOARGS,
      "close_interpreter($module, /)\n--\n\nThe interpreter ends: no pool takes tasks from now on."},
     {nullptr, nullptr, 0, nullptr},

@@ -47,6 +47,9 @@ struct PoolCore final : Timer::Client {
   bool in_caller = false;            // no workers: tasks run in submit()
   trace::Flavor flavor = trace::Flavor::threads;
   std::unique_ptr<Remote> remote;    // null: workers share the caller's objects
+  // Tasks are called through this while `routing` says so: router(function, ...). Set once; threads only. Strong.
+  PyObject* router = nullptr;
+  Atomic<bool> routing{false};
 
   Atomic<Gate> gate{Gate::open};
   Atomic<bool> cancel_queued{false};         // workers cancel what they find instead of running it

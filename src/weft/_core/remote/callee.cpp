@@ -88,6 +88,7 @@ void Callee::clear() {
 }
 
 bool Callee::run(const CallIn& in, Answer* answer, Watcher& watcher) {
+  called_ = false;
   PyObject* own_context = enter_context(in.context);
   PyObject* result = PyErr_Occurred() ? nullptr : call(in, watcher);
   leave_context(own_context);
@@ -161,6 +162,7 @@ PyObject* Callee::call(const CallIn& in, Watcher& watcher) {
     // SAFETY: the items of a tuple lie side by side, and the message is ours alone.
     PyObject* const* values = reinterpret_cast<PyTupleObject*>(message)->ob_item + first;
     if (watcher.begins()) {
+      called_ = true;
       result = PyObject_Vectorcall(function, values, static_cast<size_t>(count), keywords ? kwnames : nullptr);
     }
     watcher.ended();

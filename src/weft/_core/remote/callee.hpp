@@ -63,6 +63,8 @@ class Callee {
   // Runs the call and packs what comes of it. False, with an exception set: not even that the task failed could be
   // packed, as when an interrupt came into it.
   [[nodiscard]] bool run(const CallIn&, Answer*, Watcher&);
+  // Whether the last run() came as far as the task's function.
+  bool called() const { return called_; }
   // Packs an exception in place of a result. False: an exception is set.
   [[nodiscard]] bool pack_failure(PyObject* error, Answer*);
 
@@ -87,6 +89,7 @@ class Callee {
   PyObject* apply_context_ = nullptr;  // null until the first context arrives
   PyObject* base_context_ = nullptr;   // entered as long as this lives, and kept empty
   PyTypeObject* lent_type_ = nullptr;
+  bool called_ = false;
   std::unordered_map<unsigned long, PyObject*> functions_;
 };
 

@@ -123,6 +123,7 @@ class InterpreterRunner final : public Runner, public Callee::Watcher {
       if (!callee_.pack_failure(error, &answer)) PyErr_WriteUnraisable(error);
       Py_DECREF(error);  // SAFETY: taken from the thread state above
     }
+    report->uncalled = answer.raised && !callee_.called();
     take(answer, report);
     ++finished_;
     report->interrupted = outcome.interrupted;

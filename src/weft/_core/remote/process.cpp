@@ -325,6 +325,7 @@ class ProcessRunner final : public Runner, public Interrupter {
       case ReplyHeader::answer: {
         if (in_flight_.empty() || in_flight_.front().id != header.id) throw channel::Corrupt("an answer that nobody asked for");
         Report report = end_first(header.raised != 0 ? Report::raised : Report::returned);
+        report.uncalled = header.raised == 2;
         report.bytes.assign(text_of(bytes));
         report.buffers = incoming_buffers(entries, header.buffers, &message, *process_.reader);
         report.ended = report.future->traced != nullptr ? header.ended : 0;

@@ -237,7 +237,7 @@ class ProcessWorker final : public Callee::Watcher {
       if (!callee_.pack_failure(error, &answer)) PyErr_WriteUnraisable(error);
       Py_DECREF(error);  // SAFETY: taken from the thread state above
     }
-    reply.raised = answer.raised;
+    reply.raised = !answer.raised ? 0 : callee_.called() ? 1 : 2;
     reply.ended = sync::now();
     if (measure_) reply.resident = resident_bytes();
     OutgoingBuffers buffers;

@@ -401,10 +401,20 @@ void Remote::settle(Report& report) {
       error = error_of(report);
       if (error == nullptr) error = PyErr_GetRaisedException();
     }
+    if (error != nullptr) say_whether_it_ran(error, !report.uncalled);
     if (error != nullptr && report.interrupted) error = what_interrupted(future, error);
     finish_task({&core_, report.cell, report.ended}, future, result, error, report.interrupted);
   }
   Py_DECREF(future->object());  // SAFETY: the queue's reference
+}
+
+// An error about what should have crossed is told whether its task had begun by then; whatever the task itself has raised had.
+void Remote::say_whether_it_ran(PyObject* error, bool ran) {
+  PyObject* type = error_class(core_.state, "PayloadError");
+  if (type == nullptr || (PyErr_GivenExceptionMatches(error, type) != 0 &&
+                          PyObject_SetAttrString(error, "ran", ran ? Py_True : Py_False) < 0)) {
+    PyErr_Clear();
+  }
 }
 
 // What a task was interrupted with while its function was loaded or its arguments were made is wrapped in an error that says

@@ -43,6 +43,7 @@ struct Report {
   Future* future;  // with the queue's reference; null for an aside
   Kind kind;
   bool interrupted = false;
+  bool uncalled = false;  // it was raised before the task's function was called
   RunCell* cell = nullptr;  // of the worker
   Nanos ended = 0;
   std::string bytes;
@@ -124,6 +125,7 @@ class Remote {
   void settle(Report&);
   PyObject* unpacked_result(const Report&);
   PyObject* error_of(const Report&);
+  void say_whether_it_ran(PyObject* error, bool ran);
   PyObject* what_interrupted(Future*, PyObject* error);
   void run_settler();
   struct Request {

@@ -31,7 +31,7 @@ struct CallHeader {
 struct ReplyHeader {
   enum Kind : uint32_t { answer, given_back, ready, failed, aside };
   Kind kind;
-  uint32_t raised;
+  uint32_t raised;  // 0: no; 1: by the task's function; 2: before that was called
   uint64_t id;
   uint64_t bytes;  // size
   uint64_t buffers;

@@ -1,0 +1,435 @@
+"""Where each task of an adaptive executor runs: on its own thread, or in a worker that shares nothing with the caller.
+
+The core calls every task through the router while there is something to learn, or somewhere else to send tasks to; in
+between, the executor is a thread pool like any other, and asks again four times a second.
+
+What moves a function. The threads together use about one CPU while several of them are at work, so they wait for the
+GIL, and the function's calls are among what takes that CPU. It can go (`_portable`). Crossing, tried with one call's
+own arguments and result, costs this interpreter less than half of what the call does. Then its next calls are sent to
+a pool of interpreters, or of processes where it cannot go to those; the thread that was to run one waits for it, so the
+future, its options and the order are what they were. A call that cannot cross is run here; none is run twice.
+
+What moves it back: crossing turns out to cost nearly as much as the calls did, or fewer calls get done than before.
+
+Any thread. A subject's numbers are written without a lock: they are estimates, and what they decide is decided once,
+under the lock.
+Pinned by tests/executors/test_adaptive.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import Empty, SimpleQueue
+from time import perf_counter_ns, thread_time_ns
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+from weft import _core
+from weft._payloads import chunks
+from weft._payloads.moved import there_and_back
+from weft._payloads.seeds import run_seeded
+from weft.errors import PayloadError
+from weft.executors._map import run_chunk, run_one
+
+if TYPE_CHECKING:
+    from weft.executors._pool import PoolExecutor
+    from weft.executors._portable import Trial
+
+__all__ = ["Move", "Router", "function_of"]
+
+WORTH = 300_000
+"""Nanoseconds of CPU below which a call is not worth moving, whatever crossing costs."""
+
+MOST_CROSSING = 0.5  # of the CPU that a call takes here
+_TOO_MUCH_CROSSING = 0.8
+_ONE_CPU = 1.25  # CPUs that all threads together use, at most, where they wait for the GIL
+_AT_WORK = 1.4  # threads, at least; or tasks wait for one
+_WINDOW = 64  # calls
+_ENOUGH = 10_000_000  # nanoseconds that are looked at, at least
+_FIRST_LOOK, _LATER_LOOK = 64, 24  # calls that go through the router before it is left out, unless it moves some
+_LOOK_AGAIN = 0.25  # seconds
+_MOST_SUBJECTS = 256
+_CALLS_TO_JUDGE = 32  # of those sent away
+_SECONDS_TO_JUDGE = 0.5  # by how many get done; twice in a row, as the first may see workers start
+
+# What `map` submits: here, and to workers that share nothing.
+_REMOTE: dict[Any, Callable[..., Any]] = {run_chunk: chunks.run_chunk, run_one: chunks.run_one}
+
+_logger = logging.getLogger("weft.run")
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What was found out about a function, and where its calls run from now on."""
+
+    flavor: str
+    code: str
+    reason: str
+    evidence: Mapping[str, object]
+
+
+class _Subject:
+    """A function, and what is known of its calls."""
+
+    __slots__ = ("away", "calls", "cpu", "crossing", "name", "rate", "refused", "sent", "settled", "slow", "window")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.calls = 0
+        self.cpu = 0.0  # nanoseconds of this interpreter's CPU that a call takes here
+        self.crossing = 0.0  # the same for one that is sent away
+        self.rate = 0.0  # calls in a second, by all threads, when it was moved
+        self.settled = False  # nothing more is to be found out
+        self.away: PoolExecutor | None = None
+        self.sent = 0
+        self.window: tuple[int, int] = (0, 0)  # when it began, and `sent` then
+        self.slow = 0  # windows
+        self.refused = 0
+
+    def took(self, cpu: int) -> None:
+        self.calls += 1
+        self.cpu += (cpu - self.cpu) / min(self.calls, 8)
+
+
+class _Window:
+    """The last calls that were measured, of all functions."""
+
+    def __init__(self) -> None:
+        self._calls: deque[tuple[int, int, int]] = deque(maxlen=_WINDOW)
+
+    def add(self, began: int, ended: int, cpu: int) -> None:
+        self._calls.append((began, ended, cpu))
+
+    def load(self) -> tuple[float, float, float] | None:
+        """Threads that were at work at a time, CPUs that they used together, seconds; None: too little is known."""
+        calls = list(self._calls)
+        if len(calls) < 2:
+            return None
+        elapsed = max(ended for _, ended, _ in calls) - min(began for began, _, _ in calls)
+        if elapsed < _ENOUGH:
+            return None
+        at_work = sum(ended - began for began, ended, _ in calls) / elapsed
+        return at_work, sum(cpu for *_, cpu in calls) / elapsed, elapsed / 1e9
+
+    def clear(self) -> None:
+        self._calls.clear()
+
+
+class Router:
+    """Runs the calls of an executor's tasks, here or away.
+
+    Args:
+        flavors: Where they may go, best first.
+        make: Makes a pool of one of these flavors.
+        tell: Is told what is found out.
+    """
+
+    def __init__(
+        self, flavors: Sequence[str], make: Callable[[str], PoolExecutor], tell: Callable[[Move], object]
+    ) -> None:
+        self._flavors = tuple(flavors)
+        self._make = make
+        self._tell = tell
+        self._lock = threading.Lock()
+        self._subjects: dict[object, _Subject] = {}
+        self._window = _Window()
+        self._pools: dict[str, PoolExecutor] = {}
+        self._look = _FIRST_LOOK
+        self._jobs: SimpleQueue[Callable[[], object] | PoolExecutor | None] = SimpleQueue()
+        self._ended = False
+        self._owner: weakref.ref[PoolExecutor] | None = None
+        self._told_threads = False
+
+    # ---- its own thread: tries things out, and has the executor ask again
+
+    def start(self, owner: PoolExecutor) -> None:
+        """Begins, for an executor whose router this is."""
+        self._owner = weakref.ref(owner, lambda _: self._jobs.put(None))
+        owner._route(self)
+        self._thread = threading.Thread(target=self._work, name="weft-auto", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=_LOOK_AGAIN)
+            except Empty:
+                self._look_again()
+                continue
+            if job is None:
+                return
+            if isinstance(job, _core.Pool):  # its last tasks may be away
+                job._wait_left(None)
+                for pool in self._pools.values():
+                    pool.shutdown()
+                return
+            try:
+                job()
+            except Exception:
+                _logger.exception("a function could not be tried elsewhere; it stays on threads")
+
+    def _look_again(self) -> None:
+        owner = None if self._owner is None else self._owner()
+        if owner is not None and self._look <= 0 and owner._stats()["queued"]:
+            self._look = _LATER_LOOK
+            self._window.clear()
+            owner._route(self)
+
+    def end(self, owner: PoolExecutor, *, wait: bool) -> None:
+        """The executor takes no more tasks: ends the pools that it has moved some to, after the last of them.
+
+        Args:
+            owner: The executor.
+            wait: Return when that is done. The executor's own workers have left, then.
+        """
+        self._ended = True
+        self._jobs.put(owner)
+        if wait:
+            self._thread.join()
+
+    # ---- calls, on the executor's threads
+
+    def __call__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        subject = self._subject_of(fn, args)
+        if subject is None or subject.settled:
+            if subject is not None and subject.away is not None:
+                return self._send(subject, fn, args, kwargs)
+            self._passed()
+            return fn(*args, **kwargs)
+        return self._measure(subject, fn, args, kwargs)
+
+    def _subject_of(self, fn: Any, args: tuple[Any, ...]) -> _Subject | None:
+        function, _ = _inner(fn, args)
+        function = function_of(function)
+        key = getattr(function, "__code__", function)
+        try:
+            found = self._subjects.get(key)
+        except TypeError:  # it cannot be hashed
+            return None
+        if found is None and len(self._subjects) < _MOST_SUBJECTS:
+            name = getattr(function, "__qualname__", None) or type(function).__qualname__
+            found = self._subjects.setdefault(key, _Subject(name))
+        return found
+
+    def _passed(self) -> None:
+        """A call has gone through the router; if that goes on for nothing, it is left out."""
+        self._look -= 1
+        if self._look <= 0 and not self._pools:
+            owner = None if self._owner is None else self._owner()
+            if owner is not None:
+                owner._route(None)
+
+    def _measure(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
+        trial = None
+        if subject.cpu >= WORTH and subject.calls >= 2 and self._waits_for_gil():
+            trial = self._begin_trial(subject, fn, args, kwargs)
+        began, cpu = perf_counter_ns(), thread_time_ns()
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException:
+            if trial is not None:
+                subject.settled = False
+            raise
+        cpu = thread_time_ns() - cpu
+        self._window.add(began, perf_counter_ns(), cpu)
+        subject.took(cpu)
+        if trial is not None:
+            why_not = trial.ended(result, gives_nothing=_gives_nothing(fn, result))
+            if why_not is None:
+                self._jobs.put(lambda: self._try_away(subject, fn, args, kwargs, result))
+            else:
+                self._stays(subject, "cannot_move", why_not)
+        self._passed()
+        return result
+
+    def _waits_for_gil(self) -> bool:
+        load = self._window.load()
+        if load is None:
+            return False
+        at_work, cpus, seconds = load
+        owner = None if self._owner is None else self._owner()
+        # A short call may hold the GIL from its begin to its end: then the others wait before they begin.
+        wanted = at_work >= _AT_WORK or (owner is not None and owner._stats()["queued"] > 0)
+        waits = wanted and 0.5 <= cpus <= _ONE_CPU
+        if not waits and not self._told_threads and wanted:
+            self._told_threads = True
+            self._tell(
+                Move(
+                    "threads",
+                    "measured_threads",
+                    f"{at_work:.1f} threads at work use {cpus:.2f} CPUs: they do not wait for the GIL",
+                    {"threads_at_work": round(at_work, 2), "cpus_used": round(cpus, 2), "seconds": round(seconds, 4)},
+                )
+            )
+        return waits
+
+    def _begin_trial(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Trial | None:
+        with self._lock:
+            if subject.settled:
+                return None
+            subject.settled = True
+        from weft.executors._portable import Trial  # most programs never come here
+
+        inner, rest = _inner(fn, args)
+        return Trial(inner, (*rest, kwargs))
+
+    def _stays(self, subject: _Subject, code: str, why: str) -> None:
+        self._tell(Move("threads", code, f"{subject.name}: {why}", self._evidence(subject)))
+
+    def _evidence(self, subject: _Subject) -> dict[str, object]:
+        load = self._window.load() or (0.0, 0.0, 0.0)
+        return {
+            "function": subject.name,
+            "cpu_per_call": round(subject.cpu / 1e9, 7),
+            "crossing_per_call": round(subject.crossing / 1e9, 7),
+            "threads_at_work": round(load[0], 2),
+            "cpus_used": round(load[1], 2),
+            "calls_measured": subject.calls,
+        }
+
+    # ---- away
+
+    def _try_away(self, subject: _Subject, fn: Any, args: Any, kwargs: Any, result: Any) -> None:
+        from weft.executors._portable import why_not_main
+
+        inner, rest = _inner(fn, args)
+        why_not = why_not_main((inner, rest, kwargs, result))
+        if why_not is not None:
+            self._stays(subject, "cannot_move", why_not)
+            return
+        why_not = "there is nowhere else to run it"
+        for flavor in self._flavors:
+            try:
+                pool = self._pool(flavor)
+                parcel = (there_and_back, inner, (rest, kwargs), _portable_result(fn, result))
+                pool.submit(*parcel).result()  # the first worker starts, and imports what it needs
+                before = thread_time_ns()
+                for _ in range(2):
+                    pool.submit(*parcel).result()
+                subject.crossing = (thread_time_ns() - before) / 2
+            except Exception as error:
+                why_not = f"in {flavor}: {type(error).__name__}: {error}"
+                continue
+            if subject.crossing > MOST_CROSSING * subject.cpu:
+                why_not = (
+                    f"a call takes {subject.cpu / 1e6:.2f} ms, and crossing to {flavor} and back "
+                    f"{subject.crossing / 1e6:.2f} ms of it"
+                )
+                break
+            self._move(subject, flavor, pool)
+            return
+        self._stays(subject, "cannot_move", why_not)
+
+    def _pool(self, flavor: str) -> PoolExecutor:
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("the executor has ended")
+            pool = self._pools.get(flavor)
+        if pool is None:
+            pool = self._make(flavor)
+            with self._lock:
+                self._pools[flavor] = pool
+        return pool
+
+    def _move(self, subject: _Subject, flavor: str, pool: PoolExecutor) -> None:
+        load = self._window.load()
+        cpus = 1.0 if load is None else max(load[1], 0.1)
+        subject.rate = cpus * 1e9 / max(subject.cpu, 1.0)
+        reason = (
+            f"{subject.name} takes {subject.cpu / 1e6:.2f} ms of CPU a call, and the threads together get no more than "
+            f"{cpus:.2f} CPUs: they wait for the GIL. Crossing to {flavor} costs {subject.crossing / 1e6:.2f} ms"
+        )
+        self._tell(Move(flavor, "measured_gil_bound", reason, self._evidence(subject)))
+        subject.window = (perf_counter_ns(), 0)
+        subject.away = pool
+        owner = None if self._owner is None else self._owner()
+        if owner is not None:
+            owner._route(self)
+
+    def _send(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
+        pool = subject.away
+        assert pool is not None
+        cpu = thread_time_ns()
+        try:
+            future: _core.Future[Any] = pool.submit(_REMOTE[fn] if fn in _REMOTE else fn, *args, **kwargs)  # noqa: SIM401  # no None in its type
+        except (PayloadError, RuntimeError):  # this call cannot cross; or the pool is broken, or ends
+            return self._run_here(subject, fn, args, kwargs)
+        try:
+            _core.wait_in_place(future)
+        except BaseException as error:
+            if not future.cancel():
+                future.interrupt(type(error))
+            raise
+        error = future.exception()
+        if isinstance(error, PayloadError) and not error.ran:
+            return self._run_here(subject, fn, args, kwargs)
+        self._judge(subject, thread_time_ns() - cpu)
+        return future.result()
+
+    def _run_here(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
+        subject.refused += 1
+        if subject.refused >= 4 and subject.refused * 4 > subject.sent:
+            self._move_back(subject, f"{subject.refused} calls could not cross")
+        return fn(*args, **kwargs)
+
+    def _judge(self, subject: _Subject, crossing: int) -> None:
+        subject.sent += 1
+        subject.crossing += (crossing - subject.crossing) / 8
+        if subject.sent % _CALLS_TO_JUDGE:
+            return
+        if subject.crossing > _TOO_MUCH_CROSSING * subject.cpu:
+            self._move_back(subject, f"crossing costs {subject.crossing / 1e6:.2f} ms a call")
+            return
+        began, sent = subject.window
+        seconds = (perf_counter_ns() - began) / 1e9
+        if seconds < _SECONDS_TO_JUDGE:
+            return
+        rate = (subject.sent - sent) / seconds
+        subject.window = (perf_counter_ns(), subject.sent)
+        owner = None if self._owner is None else self._owner()
+        busy = owner is not None and owner._stats()["queued"] > 0
+        subject.slow = subject.slow + 1 if busy and rate < 0.8 * subject.rate else 0
+        if subject.slow >= 2:
+            self._move_back(subject, f"{rate:.0f} calls a second got done there, {subject.rate:.0f} did on threads")
+
+    def _move_back(self, subject: _Subject, why: str) -> None:
+        with self._lock:
+            if subject.away is None:
+                return
+            subject.away = None
+        self._tell(Move("threads", "moved_back", f"{subject.name}: {why}", self._evidence(subject)))
+
+
+def function_of(fn: Any) -> Any:
+    """The function under partials and methods."""
+    while True:
+        if isinstance(fn, partial):
+            fn = fn.func  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        elif isinstance(fn, MethodType):
+            fn = fn.__func__
+        else:
+            return fn  # pyright: ignore[reportUnknownVariableType]
+
+
+def _inner(fn: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """The user's function under those of weft's that call it, and what is left of the arguments."""
+    while args and (fn in _REMOTE or fn is run_seeded):
+        fn, args = args[0], args[1:]
+    return fn, args
+
+
+def _gives_nothing(fn: Any, result: Any) -> bool:
+    if fn in _REMOTE:  # a chunk's
+        results, error, *_ = result
+        return error is not None or all(one is None for one in results)
+    return result is None
+
+
+def _portable_result(fn: Any, result: Any) -> Any:
+    return result[0] if fn in _REMOTE else result
