@@ -43,4 +43,4 @@ if __name__ == "__main__":
         suite.adapt_switching()
         if any("concurrent_futures" in argument for argument in sys.argv[1:]):
             suite.start_template()
-    suite.run([test for argument in sys.argv[1:] for test in chosen(argument)])
+    suite.run(test for argument in sys.argv[1:] for test in chosen(argument))

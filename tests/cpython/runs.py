@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Container, Hashable, Mapping
+from collections.abc import Callable, Container, Hashable, Mapping
 from pathlib import Path
+
+from tests.lateness import Late, crowding
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,19 +25,25 @@ class Runs[Key: Hashable]:
     """Child processes, all at a time, as the tests sleep a lot."""
 
     def __init__(self) -> None:
+        self.starters: dict[Key, Callable[[], subprocess.Popen[str]]] = {}
         self.processes: dict[Key, subprocess.Popen[str]] = {}
         self.seen: dict[Key, tuple[dict[str, str], str]] = {}
 
     def start(self, key: Key, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Starts this interpreter, with warnings as errors, on what calls suite.run."""
-        self.processes[key] = subprocess.Popen(
-            [sys.executable, "-W", "error", *arguments],
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+
+        def start() -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                [sys.executable, "-W", "error", *arguments],
+                cwd=ROOT,
+                env={**os.environ, **(environment or {})},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+        self.starters[key] = start
+        self.processes[key] = start()
 
     def end(self) -> None:
         for process in self.processes.values():
@@ -51,14 +59,23 @@ class Runs[Key: Hashable]:
         return self.seen[key]
 
     def check(self, key: Key, least: int, exceptions: Mapping[str, str]) -> None:
-        """All tests of a run have passed but for the exceptions; and so many have been found."""
+        """All tests of a run have passed but for the exceptions; and so many have been found.
+
+        Some of the tests mean that to sleep for two seconds takes longer than to do something for one. So on a machine
+        that is crowded they may be run again.
+        """
         results, stderr = self.outcomes(key)
         failed = {test: why for test, why in results.items() if why != "ok" and not why.startswith("skipped: ")}
         if len(failed) > 1:
             failed.pop("environment", None)  # a test that fails leaves its pool behind
         assert len(results) >= least
         told = "\n\n".join([*(f"{test}\n{why}" for test, why in failed.items()), stderr])
-        assert not failed.keys() - exceptions.keys(), told
+        if failed.keys() - exceptions.keys():
+            if crowding() == 1:
+                raise AssertionError(told)
+            del self.seen[key]
+            self.processes[key] = self.starters[key]()
+            raise Late(told)
         for test, why in results.items():
             if why != "ok":
                 print(f"{test}: {exceptions.get(test, why)}")
