@@ -399,8 +399,18 @@ def test_what_only_plain_pickle_refuses_is_still_refused(context: Any) -> None:
 # ---- nothing is left -------------------------------------------------------------------------------
 
 
+PREFIX = f"weft-test-{os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def semaphores_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others on this machine make some at the same time."""
+    settings: dict[str, str] = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    monkeypatch.setitem(settings, "semprefix", f"/{PREFIX}")
+
+
 def semaphores() -> set[str]:
-    return {name for name in os.listdir("/dev/shm") if name.startswith("sem.")}
+    return {name for name in os.listdir("/dev/shm") if name.startswith(f"sem.{PREFIX}")}
 
 
 def test_no_descriptor_and_no_semaphore_is_left(context: Any) -> None:
@@ -452,6 +462,7 @@ from multiprocessing import shared_memory
 from tests.executors import inherited_tasks as tasks
 from weft.executors import ProcessPoolExecutor
 
+multiprocessing.current_process()._config["semprefix"] = "/{prefix}"
 context = multiprocessing.get_context("{context}")
 things = tasks.everything(context)
 memory = shared_memory.SharedMemory(create=True, size=10)
@@ -493,7 +504,7 @@ def with_mark(mark: str) -> list[str]:
 def test_one_tracker_no_warning_no_process_left(context: Any, ends: bool, preload: list[str]) -> None:
     """Workers tell the caller's tracker: with one of their own they would unlink what others use."""
     names, mark = semaphores(), f"WEFT_TEST_INHERITED_{os.getpid()}"
-    program = PROGRAM.format(context=context.get_start_method(), ends=ends, preload=preload)
+    program = PROGRAM.format(prefix=PREFIX, context=context.get_start_method(), ends=ends, preload=preload)
     ended = run_child(program, seconds=90, **{mark: "1"})
     ended.check_sound()
     assert ended.output == "well\n"
