@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextvars
+import importlib
 import logging
 import os
 import pickle
@@ -718,3 +719,24 @@ def test_an_extension_that_turns_the_gil_on_is_told_of_once(tmp_path: Path) -> N
 def test_inner_threads_reach_the_workers() -> None:
     with weft.Run(flavor="processes", max_workers=1, config=RuntimeConfig(inner_threads=3)) as executor:
         assert executor.submit(os.getenv, "OMP_NUM_THREADS").result(30) == "3"
+
+
+IN_AN_INTERPRETER = """
+import sys
+sys.path[:] = path.split("|")
+import weft
+with weft.Run() as executor:
+    assert list(executor.map(abs, range(-9, 0))) == list(range(9, 0, -1))
+assert weft.last_decision().code == "default_threads", weft.last_decision()
+"""
+
+
+@pytest.mark.skipif(not INTERPRETERS, reason="interpreters need 3.14")
+def test_auto_in_an_interpreter_of_its_own() -> None:
+    interpreters: Any = importlib.import_module("concurrent.interpreters")
+    one = interpreters.create()
+    try:
+        one.prepare_main(path="|".join(sys.path))
+        one.exec(IN_AN_INTERPRETER)
+    finally:
+        one.close()

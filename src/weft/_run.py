@@ -301,7 +301,7 @@ class Run:
         return Question(
             requested=self._flavor,
             config=config,
-            several=found.cpus > 1 and workers != 1,
+            several=found.cpus > 1 and workers != 1 and _can_measure(),
             nogil=not found.gil_enabled if config.thread_mode == "auto" else config.thread_mode == "nogil",
             interpreters=found.interpreters,
             interpreters_needs=found.interpreters_needs,
@@ -388,6 +388,13 @@ class Run:
         if left is not None:
             which = ", ".join(left) or "tasks"
             logger.warning("%r: still running %g s after its block failed, left behind: %s", self, 2 * grace, which)
+
+
+def _can_measure() -> bool:
+    """Whether there can be a thread that does: the end of an isolated sub-interpreter would wait for it."""
+    from weft import _core
+
+    return _core.in_main_interpreter()
 
 
 _warned_of_gil = False

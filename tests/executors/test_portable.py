@@ -94,6 +94,12 @@ def test_a_large_array_that_is_changed() -> None:
     assert "changes an argument" in (why_not(double, numpy.ones(100_000)) or "")
 
 
+def test_something_large_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weft.executors._portable._LARGEST_PICKLE", 1000)
+    assert "too large" in (why_not(len, "x" * 2000) or "")
+    assert why_not(len, "x" * 500) is None
+
+
 @pytest.mark.parametrize("guard", [True, False])
 def test_a_script(tmp_path: Path, guard: bool) -> None:
     script = tmp_path / "script.py"

@@ -27,8 +27,8 @@ from pathlib import PurePath
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from weft._payloads.main_module import ALIAS, main_can_be_found
-from weft._payloads.pickling import dump
+from weft._payloads.main_module import ALIAS, is_interruption, main_can_be_found
+from weft._payloads.pickling import PayloadPickler, dump
 from weft.executors._router import function_of
 
 __all__ = ["Static", "Trial", "examine", "main_is_guarded", "why_not_main"]
@@ -38,6 +38,7 @@ _TABLES = (list, dict, set, bytearray)
 _HARMLESS = (ModuleType, type, BuiltinFunctionType, *_CONSTANTS)
 _DEEPEST = 4  # functions that call functions
 _LARGEST = 100_000  # entries of a table that is looked at
+_LARGEST_PICKLE = 1 << 28  # bytes of what a call is given, or gives
 
 
 class Trial:
@@ -73,16 +74,16 @@ class Trial:
             changed = [name for name in after if after[name] != self._before.get(name)]
             return f"it changes {', '.join(changed)}"
         if self.why_not is None and _fingerprint(result) is None:
-            return "its result cannot be pickled"
+            return "its result cannot be pickled, or is too large"
         return self.why_not
 
-    def _fingerprints(self) -> dict[str, tuple[int, ...] | None]:
+    def _fingerprints(self) -> dict[str, tuple[int, int] | None]:
         if self.why_not is not None:
             return {}
         found = {name: _fingerprint(thing) for name, thing in self._watched.items()}
         for name, one in found.items():
             if one is None:
-                self.why_not = f"{name} cannot be pickled"
+                self.why_not = f"{name} cannot be pickled, or is too large"
         return found
 
 
@@ -209,10 +210,32 @@ def _assigned(code: CodeType) -> Iterator[str]:
             yield instruction.argval
 
 
-def _fingerprint(thing: object) -> tuple[int, ...] | None:
-    """What tells whether it has changed; None if it cannot be pickled."""
+class _Digest:
+    """A file that keeps nothing of what is written but what tells it from something else."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.sum = 0
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.size += size
+        if self.size > _LARGEST_PICKLE:
+            raise OverflowError
+        self.sum = zlib.crc32(data, self.sum)
+        return size
+
+
+def _fingerprint(thing: object) -> tuple[int, int] | None:
+    """What tells whether it has changed; None if it cannot be pickled, or is too large to be worth it."""
+    digest = _Digest()
     buffers: list[Any] = []
-    data, _, _ = dump(thing, buffers)
-    if data is None:
+    try:
+        PayloadPickler(digest, 5, buffer_callback=buffers.append).dump(thing)
+        for buffer in buffers:
+            digest.write(buffer.raw())
+    except BaseException as error:
+        if is_interruption(error):
+            raise
         return None
-    return len(data), zlib.crc32(data), *(zlib.crc32(buffer.raw()) for buffer in buffers)
+    return digest.size, digest.sum

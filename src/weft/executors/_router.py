@@ -153,7 +153,11 @@ class Router:
         self._owner = weakref.ref(owner, lambda _: self._jobs.put(None))
         owner._route(self)
         self._thread = threading.Thread(target=self._work, name="weft-auto", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no more threads: what is measured comes to nothing, tasks run all the same
+            owner._route(None)
+            _logger.debug("auto does without measuring: %s", error)
 
     def _work(self) -> None:
         while True:
@@ -190,7 +194,7 @@ class Router:
         """
         self._ended = True
         self._jobs.put(owner)
-        if wait:
+        if wait and self._thread.ident is not None:
             self._thread.join()
 
     # ---- calls, on the executor's threads
