@@ -449,11 +449,13 @@ def test_no_descriptor_is_left_by_a_worker_that_never_came_for_it(context: Any) 
 
 
 def test_a_pool_that_has_shut_down_holds_nothing(context: Any) -> None:
-    names = semaphores()
-    with ProcessPoolExecutor(1, initializer=tasks.keep, initargs=(context.Lock(), context.RawValue("i"))) as pool:
+    lock = context.Lock()
+    semaphore = Path("/dev/shm", f"sem.{lock._semlock.name.removeprefix('/')}")
+    with ProcessPoolExecutor(1, initializer=tasks.keep, initargs=(lock, context.RawValue("i"))) as pool:
+        del lock
         pool.submit(tasks.add, 1).result(PATIENCE)
-        assert len(semaphores() - names) == 1
-    wait_until(lambda: semaphores() <= names, "no semaphore")
+        assert semaphore.exists()
+    wait_until(lambda: not semaphore.exists(), "no semaphore")
 
 
 PROGRAM = """

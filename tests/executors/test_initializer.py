@@ -11,6 +11,7 @@ from tests.executors.conftest import Pools, noted
 from tests.executors.flavors import PATIENCE, Can, needs
 from tests.executors.set_up_tasks import note
 from weft.errors import InitializerFailed
+from weft.executors import ThreadPoolExecutor
 
 pytestmark = needs(Can.INITIALIZE, Can.OVERLAP)
 
@@ -103,3 +104,17 @@ def test_one_that_uses_its_own_pool(pools: Pools):
     pool = pools(1, initializer=initialize)
     assert pool.submit(tasks.echo, 6).result(PATIENCE) == 6
     assert futures[0].result(PATIENCE) == 5
+
+
+def test_a_task_that_comes_while_the_pool_breaks_is_not_left_in_it() -> None:
+    """With the first worker the pool breaks, perhaps before the task that it was started for is queued."""
+
+    def fail() -> None:
+        raise ValueError("no")
+
+    for _ in range(200):
+        pool = ThreadPoolExecutor(1, initializer=fail)
+        with pytest.raises(BrokenExecutor):
+            pool.submit(abs, -1).result(PATIENCE)
+        pool.shutdown()
+        assert pool._queued() == 0

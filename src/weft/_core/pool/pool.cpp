@@ -255,6 +255,9 @@ PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
       release_call(future);
       const Extras* extras = future->extras.load(sync::acquire);
       if (extras != nullptr && extras->attempts > 0) return future->object();  // it ran, and waited to be tried again
+      // Whoever broke the pool has emptied the queue before this came into it; nobody else comes by.
+      PyObject* error = core->broken_by.load(sync::seq_cst);
+      if (error != nullptr) settle_queued(core, error);
       Py_DECREF(future->object());
       return refuse_task(core);
     }
