@@ -224,7 +224,7 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
   } else {
     core->scheduler.cancel_reservation(worker);
     PyEval_RestoreThread(ours);
-    core->remote->settle_all();  // what the initializer said, before its error
+    core->remote->hear(*mouth.asides);  // the initializer, before its error
     core->remote->fail_to_start(error, "weft could not be imported in a fresh interpreter; what it said is on stderr");
     ours = PyEval_SaveThread();
   }
@@ -233,7 +233,7 @@ void run_interpreter_worker(PoolCore* core, Worker& worker) {
   callee.clear();
   Py_EndInterpreter(child);
   PyEval_RestoreThread(ours);
-  core->remote->settle_all();  // what its end said
+  core->remote->hear(*mouth.asides);  // its end
 }
 
 }  // namespace weft::core

@@ -119,6 +119,8 @@ class ProcessRunner final : public Runner, public Interrupter {
 
   // ---- the end
 
+  void hear_its_end() { remote_.hear(*asides_); }  // attached
+
   void end_process() {
     if (process_.channel == nullptr) return;
     (void)send({.kind = CallHeader::end}, {});
@@ -476,7 +478,7 @@ class ProcessRunner final : public Runner, public Interrupter {
                                              : "worker process " + std::to_string(pid) + " died while it was starting";
     forget_process();
     home_.visit([&] {
-      remote_.settle_all();  // what it said, before its error
+      remote_.hear(*asides_);  // before its error
       remote_.fail_to_start(failure, message.c_str());
     });
     return Started::broken;
@@ -596,7 +598,7 @@ void run_process_worker_thread(PoolCore* core, Worker& worker) {
   core->remote->remove_child(cell);
   runner.end_process();
   PyEval_RestoreThread(runner.ours());
-  core->remote->settle_all();  // what its end said
+  runner.hear_its_end();
 }
 
 }  // namespace weft::core

@@ -381,6 +381,11 @@ void Remote::settle_all() {
   for (Report& report : reports) settle(report);
 }
 
+void Remote::hear(Asides& asides) {
+  settle_all();
+  if (asides.any()) asides.say(receive_, core_.name_prefix);
+}
+
 void Remote::settle(Report& report) {
   if (report.asides != nullptr) report.asides->say(receive_, core_.name_prefix);
   Future* future = report.future;

@@ -104,6 +104,8 @@ class Remote {
 
   // --- attached to the pool's interpreter ---
   void settle_all();
+  // Returns once all that a worker has said by now has been said here, by whomever.
+  void hear(Asides&);
   bool has_reports() const { return full_.load(sync::relaxed); }
 
   // --- interrupting ---
