@@ -224,6 +224,7 @@ def test_wait_and_as_completed_go_on_over_a_shutdown(pools: Pools):
 
 
 @needs(Can.OVERLAP)
+@pytest.mark.deadline(180)  # two hundred interpreters
 @pytest.mark.parametrize("rounds", [100])
 def test_pools_come_and_go(pools: Pools, rounds: int):
     for number in range(rounds):

@@ -75,7 +75,11 @@ WAITS = {
 }
 
 # The free-threaded 3.13 overlooks a signal that comes just before Event.wait, in which these wait; the next one is heard.
-STDLIB_WAITS = {"wait", "as_completed"} if not sys._is_gil_enabled() and sys.version_info < (3, 14) else set[str]()
+STDLIB_WAITS = (
+    {"wait", "as_completed", "a task asleep in the caller"}
+    if not sys._is_gil_enabled() and sys.version_info < (3, 14)
+    else set[str]()
+)
 
 CHILD = (
     HEAD
