@@ -119,7 +119,7 @@ int wait_until_settled(Future* future, Nanos deadline) {
 }
 
 PyObject* wait_in_place(PyObject* module, PyObject* object) {
-  auto* state = static_cast<State*>(PyModule_GetState(module));
+  auto* state = static_cast<State*>(PyModule_GetState(module));  // SAFETY: a function of weft._core's own table
   if (!PyObject_TypeCheck(object, state->future_type)) {
     PyErr_Format(PyExc_TypeError, "a weft.Future, not %R", object);
     return nullptr;

@@ -331,7 +331,7 @@ PyObject* pool_route(PyObject* object, PyObject* router) {
     PyErr_SetString(PyExc_RuntimeError, "_route() is for threads, and for one router");
     return nullptr;
   }
-  if (core->router == nullptr) core->router = Py_NewRef(router);
+  if (core->router == nullptr) core->router = Py_NewRef(router);  // SAFETY: dropped by ~PoolCore
   core->routing.store(true, sync::release);
   Py_RETURN_NONE;
 }

@@ -52,6 +52,7 @@ PyThreadState* enter_new_interpreter() {
   return made;
 }
 
+// SAFETY: a capsule of this name holds what make_spare_interpreter() put there.
 PyInterpreterState* interpreter_in(PyObject* capsule) {
   return static_cast<PyInterpreterState*>(PyCapsule_GetPointer(capsule, kSpare));
 }
