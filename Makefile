@@ -31,7 +31,7 @@ CHAOS := $(addprefix tests/executors/test_,faults.py remote_faults.py processes.
 	signals.py timeouts.py) tests/parallel/test_interrupts.py
 
 .PHONY: chaos
-chaos: ## the faults that workers and callers meet, in full counts, on 3.14 and 3.13t; takes hours
+chaos: ## the faults that workers and callers meet, in full counts, on 3.14 and 3.13t; an hour
 	@WEFT_PYTHONS="$${WEFT_PYTHONS:-3.14 3.13t}" WEFT_TEST_DEADLINE=14000 WEFT_CHAOS=full \
 		tools/test $(if $(ARGS),$(ARGS),$(CHAOS))
 

@@ -46,6 +46,7 @@ PyObject* call_of(PoolCore* core, Future* future) {
   if (!core->routing.load(sync::acquire)) {
     return PyObject_Vectorcall(future->call.callable, args, count - future->keywords, future->call.kwnames);
   }
+  // SAFETY: room for count + 1 pointers, freed below; were the thread ended in the call, only that memory would be lost.
   PyObject* few[kFewArgs + 1];
   PyObject** all = count <= kFewArgs ? few : static_cast<PyObject**>(PyMem_Malloc((count + 1) * sizeof(PyObject*)));
   if (all == nullptr) return PyErr_NoMemory();

@@ -71,7 +71,7 @@ PoolCore::~PoolCore() {
   Py_XDECREF(name_prefix);
   Py_XDECREF(initializer);
   Py_XDECREF(initargs);
-  Py_XDECREF(router);
+  Py_XDECREF(router);  // SAFETY: _route()'s reference
   Py_DECREF(module);
 }
 

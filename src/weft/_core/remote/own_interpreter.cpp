@@ -12,7 +12,7 @@ constexpr const char* kSpare = "weft.spare_interpreter";
 // sys.path of this interpreter, as bytes that another one can decode.
 std::vector<std::string> search_path() {
   std::vector<std::string> folders;
-  Owned path(Py_XNewRef(PySys_GetObject("path")));
+  Owned path(Py_XNewRef(PySys_GetObject("path")));  // SAFETY: borrowed from sys, held while it is copied
   if (!path || !PyList_Check(path.get())) return folders;
   Owned copy(PyList_AsTuple(path.get()));  // other threads may change it
   for (Py_ssize_t i = 0; copy && i < PyTuple_GET_SIZE(copy.get()); ++i) {

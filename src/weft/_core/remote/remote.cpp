@@ -57,7 +57,7 @@ Remote::Remote(PoolCore& core, PyObject* payloads, PyObject* functions, std::str
       limits_(limits),
       payloads_(Py_NewRef(payloads)),
       functions_(Py_NewRef(functions)),
-      source_(Py_NewRef(source)) {}
+      source_(Py_NewRef(source)) {}  // SAFETY: these are dropped by ~Remote
 
 Remote::~Remote() {
   Py_XDECREF(reinterpret_cast<PyObject*>(lent_type_));  // SAFETY: a type is an object; the members' own references end here
