@@ -45,7 +45,6 @@ def counting_closure() -> Callable[[int], int]:
         (tasks.add, (1,)),
         (abs, (-1,)),
         (functools.partial(tasks.add, b=3), (1,)),
-        (tasks.look_up, ("a",)),
         (tasks.calls_helper, (1,)),
         (tasks.Counter().same, (1,)),
         (tasks.compute, (1, 10)),
@@ -60,6 +59,7 @@ def test_these_may(fn: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
     ("fn", "inputs", "why"),
     [
         (tasks.count_up, (1,), "assigns to 'COUNT'"),
+        (tasks.look_up, ("a",), "uses the global 'TABLE', which a worker would have as its module made it"),
         (tasks.note, (1,), "changes the global 'SEEN'"),
         (tasks.note_by_helper, (1,), "changes the global 'SEEN'"),
         (tasks.locked, (1,), "uses the global 'LOCK', a lock"),

@@ -1,7 +1,7 @@
 """Whether a function may run in a worker that shares nothing with its caller, and still come to the same.
 
 Judged by what it is made of and by one of its calls: it must not assign to globals, nor use globals that are more than
-constants and plain tables, nor leave an argument, a table or a variable of its closure other than it was, nor return
+constants, nor leave an argument, a table or a variable of its closure other than it was, nor return
 nothing (then it is called for what it does), nor take or give what cannot be pickled. Functions of its own module that
 it names are looked at too.
 
@@ -73,6 +73,9 @@ class Trial:
         if self.why_not is None and after != self._before:
             changed = [name for name in after if after[name] != self._before.get(name)]
             return f"it changes {', '.join(changed)}"
+        table = next((name for name in self._watched if name.startswith("the global ")), None)
+        if self.why_not is None and table is not None:
+            return f"it uses {table}, which a worker would have as its module made it, whatever was put in since"
         if self.why_not is None and _fingerprint(result) is None:
             return "its result cannot be pickled, or is too large"
         return self.why_not
