@@ -195,6 +195,46 @@ def test_the_first_failure_cancels_what_has_not_begun() -> None:
             assert sum(future.cancelled() for future in waiting) >= 19  # the worker may be ahead by one
 
 
+def test_a_worker_takes_no_other_task_while_the_waiting_thread_is_still_cancelling() -> None:
+    """Both see that a future is done; whichever is first, the worker goes on only when the rest is cancelled."""
+    waiting_thread = threading.current_thread()
+    waiter_cancels, worker_is_past = threading.Event(), threading.Event()
+
+    class Slow(concurrent.futures.Future[None]):
+        def cancel(self) -> bool:
+            if threading.current_thread() is waiting_thread:
+                waiter_cancels.set()
+                worker_is_past.wait(30)
+            return super().cancel()
+
+    class ByHand(concurrent.futures.Executor):
+        def __init__(self) -> None:
+            self.given: list[concurrent.futures.Future[None]] = []
+
+        def submit(self, *_: object, **__: object) -> concurrent.futures.Future[None]:
+            future = Slow() if self.given else concurrent.futures.Future[None]()
+            future.add_done_callback(lambda future: future.cancelled() or waiter_cancels.wait(30))
+            self.given.append(future)
+            return future
+
+    pool = ByHand()
+    begun: list[bool] = []
+
+    def worker() -> None:
+        pool.given[0].set_running_or_notify_cancel()
+        pool.given[0].set_exception(ValueError())
+        begun.extend(future.set_running_or_notify_cancel() for future in pool.given[1:])
+        worker_is_past.set()
+
+    thread = threading.Thread(target=worker)
+    with pytest.raises(ExceptionGroup), weft.TaskGroup(pool) as group:
+        for _ in range(3):
+            group.submit(print)
+        thread.start()
+    thread.join(30)
+    assert begun == [False, False]
+
+
 def test_the_first_failure_interrupts_what_runs() -> None:
     started = threading.Event()
     with ThreadPoolExecutor(2) as pool:

@@ -136,8 +136,8 @@ class TaskGroup:
             abort = self._aborting  # which may have begun meanwhile, without seeing this future
             self._lock.notify_all()
         future.add_done_callback(self._settle)
-        if abort:
-            _cancel(future)
+        if abort and not future.cancel():
+            _interrupt(future)
         return future
 
     def map[T](self, fn: Callable[..., T], *iterables: Iterable[Any]) -> Iterator[T]:
@@ -186,12 +186,13 @@ class TaskGroup:
         with self._lock:
             if future not in self._unsettled:
                 return
-            if failure is not None and not self._is_consequence_lock_held(failure):
+            known = any(failure is one for one in self._failures)
+            if failure is not None and not known and not self._is_consequence_lock_held(failure):
                 self._failures.append(failure)
-            else:
-                failure = None
-        # The future counts as unfinished until its failure has had its effect.
-        if failure is not None:
+                known = True
+        # The future counts as unfinished until its failure has had its effect. Where the waiting thread came first,
+        # the worker sees to that too: once it returns from here it takes the next task.
+        if known:
             self._abort()
         with self._lock:
             self._unsettled.pop(future, None)
@@ -199,23 +200,23 @@ class TaskGroup:
         self._post_if_done()
 
     def _is_consequence_lock_held(self, failure: BaseException) -> bool:
-        """Whether an exception only says that its task was asked to stop, or repeats one that we know."""
-        if isinstance(failure, Interrupted) or any(failure is known for known in self._failures):
+        """Whether an exception only says that its task was asked to stop."""
+        if isinstance(failure, Interrupted):
             return True
         return self._aborting and isinstance(failure, (CancelledError, _GroupAborts))
 
     def _abort(self) -> None:
-        """Refuses new tasks, and cancels or interrupts those that there are."""
+        """Refuses new tasks, and cancels those that have not begun; the first time, interrupts those that run."""
         with self._lock:
-            if self._aborting:
-                return
+            first = not self._aborting
             self._aborting = True
             unfinished = list(self._unsettled)
             loop = self._loop
         # The latest first: nothing that has not begun should begin because a worker is freed here.
         for future in reversed(unfinished):
-            _cancel(future)
-        if loop is not None:
+            if not future.cancel() and first:
+                _interrupt(future)
+        if first and loop is not None:
             _post(loop, self._cancel_body)
 
     def after_fork_in_child(self) -> None:
@@ -373,9 +374,9 @@ class TaskGroup:
 _live = Live[TaskGroup]()
 
 
-def _cancel(future: Future[Any]) -> None:
-    """Cancels a future, or interrupts its task if that runs and the future can."""
-    if not future.cancel() and (interrupt := getattr(future, "interrupt", None)) is not None:
+def _interrupt(future: Future[Any]) -> None:
+    """Interrupts a task that runs, if its future can."""
+    if (interrupt := getattr(future, "interrupt", None)) is not None:
         interrupt()
 
 
