@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ARGS ?=
+TEST_ABREAST ?= 2
 STRESS_RUNS ?= 20
 STRESS_ABREAST ?= 2
 
@@ -16,8 +17,8 @@ demo: ## the main job: analyse the standard library's source, in parallel (ARGS=
 	@venv="$$(tools/venv --with demo best)" && exec "$$venv/bin/weft" demo $(ARGS)
 
 .PHONY: test
-test: ## all tests, on every interpreter, and the C++ tests (ARGS="tests/test_run.py -k auto" for some)
-	@tools/test --native $(ARGS)
+test: ## all tests, on every interpreter (TEST_ABREAST at a time), and the C++ tests (ARGS="tests/test_run.py -k auto" for some)
+	@tools/test --native --abreast $(TEST_ABREAST) $(ARGS)
 
 .PHONY: test-native
 test-native: ## the C++ tests: release, under ThreadSanitizer, under AddressSanitizer
