@@ -10,6 +10,9 @@ One that a test has started has five seconds to end after the test; `@pytest.mar
 
 A test that is only late (tests/lateness.py) is tried again, twice.
 
+On the free-threaded 3.13 an `Event.wait` may overlook that its event was set, `Thread.start()`'s too: threads started
+and joined in a loop, without weft, stop after some ten thousand on a busy machine. There it looks again now and then.
+
 Every random choice of a run comes from one seed, printed first; `WEFT_TEST_SEED` repeats it.
 Pinned by tests/test_conftest.py.
 """
@@ -43,6 +46,20 @@ hypothesis.settings.load_profile(os.environ.get("WEFT_HYPOTHESIS", "weft"))
 SEED = int(os.environ.get("WEFT_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
 
 hangs = pytest.StashKey[TextIO]()
+
+if sys.version_info < (3, 14) and not sys._is_gil_enabled():
+    wait_for_notice = threading.Event.wait
+
+    def wait(self: threading.Event, timeout: float | None = None) -> bool:
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = 0.5 if end is None else min(0.5, max(0.0, end - time.monotonic()))
+            if wait_for_notice(self, left):
+                return True
+            if end is not None and time.monotonic() >= end:
+                return False
+
+    threading.Event.wait = wait  # type: ignore[method-assign]
 
 
 @pytest.hookimpl(tryfirst=True)

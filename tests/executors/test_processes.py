@@ -82,13 +82,16 @@ def test_killed_at_random_moments_nothing_is_lost(rng: Any) -> None:
         stop = threading.Event()
         worked: set[int] = set()
         young = itertools.repeat(True, 4)  # so many are killed before they have worked: the pool gives up after five
+        killed = 0
 
         def kill_some() -> None:
-            while not stop.wait(rng.uniform(0.001, 0.03)):
+            nonlocal killed
+            while killed < 10 and not stop.wait(rng.uniform(0.001, 0.03)):  # each costs an import of numpy
                 for pid in pool._processes:
                     if pid in worked or next(young, False):
                         try:
                             os.kill(pid, signal.SIGKILL)
+                            killed += 1
                         except ProcessLookupError:
                             pass
 
@@ -105,6 +108,7 @@ def test_killed_at_random_moments_nothing_is_lost(rng: Any) -> None:
         outcomes = [future.exception(60) for future in futures]
         stop.set()
         killer.join(20)
+        assert killed > 4
         assert all(error is None or isinstance(error, WorkerCrashed) for error in outcomes), outcomes
         for future, error in zip(futures, outcomes, strict=True):
             if error is None:

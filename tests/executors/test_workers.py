@@ -65,6 +65,14 @@ def test_threads_are_pythons_own(pools: Pools):
     assert thread is not threading.main_thread()
 
 
+@pytest.mark.deadline(20)
+def test_threads_start_where_a_wake_up_is_lost(monkeypatch: pytest.MonkeyPatch):
+    """As on the free-threaded 3.13, whose `Thread.start()` may wait for ever for a thread that has begun."""
+    monkeypatch.setattr(threading.Condition, "notify_all", lambda _: None)
+    with weft.executors.ThreadPoolExecutor(2) as pool:
+        assert pool.submit(abs, -1).result(PATIENCE) == 1
+
+
 def test_threads_are_made_on_demand(pools: Pools):
     pool = pools(50)
     assert len(pool._threads) == 0

@@ -20,6 +20,20 @@ from weft._payloads.starting import enter
 _STARTS_WITHIN = 10.0  # seconds that a thread may take to begin, once it was asked to
 
 
+class _Started(threading.Event):
+    """What `Thread.start()` waits for, without end: on the free-threaded 3.13 it was seen not to hear that it is set.
+
+    A loop that starts threads and does nothing else comes to a stand there after some ten thousand, on a busy machine.
+    """
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if timeout is not None:
+            return super().wait(timeout)
+        while not super().wait(0.1):
+            pass
+        return True
+
+
 class WorkerThreads:
     """Starts threads for a pool's workers, and knows which of them live."""
 
@@ -47,7 +61,10 @@ class WorkerThreads:
     def _make(self, entry: Callable[[], None], name: str) -> threading.Thread:
         # Isolated sub-interpreters allow no daemon threads; the others do not survive one that is left at their end.
         daemon = _core.in_main_interpreter()
-        return threading.Thread(target=self._work, args=(entry,), name=name, daemon=daemon)
+        thread = threading.Thread(target=self._work, args=(entry,), name=name, daemon=daemon)
+        if hasattr(thread, "_started"):  # private; without it, a thread is started as anybody's
+            thread._started = _Started()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+        return thread
 
     def _work(self, entry: Callable[[], None]) -> None:
         self._threads[threading.current_thread()] = True
