@@ -39,7 +39,7 @@ from weft.executors._map import run_chunk, run_one
 
 if TYPE_CHECKING:
     from weft.executors._pool import PoolExecutor
-    from weft.executors._portable import Trial
+    from weft.executors._portable import Around, Trial
 
 __all__ = ["Move", "Router", "function_of"]
 
@@ -77,7 +77,21 @@ class Move:
 class _Subject:
     """A function, and what is known of its calls."""
 
-    __slots__ = ("away", "calls", "cpu", "crossing", "name", "rate", "refused", "sent", "settled", "slow", "window")
+    __slots__ = (
+        "around",
+        "away",
+        "calls",
+        "cpu",
+        "crossing",
+        "load",
+        "name",
+        "rate",
+        "refused",
+        "sent",
+        "settled",
+        "slow",
+        "window",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -85,8 +99,10 @@ class _Subject:
         self.cpu = 0.0  # nanoseconds of this interpreter's CPU that a call takes here
         self.crossing = 0.0  # the same for one that is sent away
         self.rate = 0.0  # calls in a second, by all threads, when it was moved
+        self.load = (0.0, 0.0, 0.0)  # of the executor, when it was found to wait for the GIL
         self.settled = False  # nothing more is to be found out
         self.away: PoolExecutor | None = None
+        self.around: Around | None = None  # what it found here, which workers have too
         self.sent = 0
         self.window: tuple[int, int] = (0, 0)  # when it began, and `sent` then
         self.slow = 0  # windows
@@ -246,7 +262,8 @@ class Router:
         if trial is not None:
             why_not = trial.ended(result, gives_nothing=_gives_nothing(fn, result))
             if why_not is None:
-                self._jobs.put(lambda: self._try_away(subject, fn, args, kwargs, result))
+                around = trial.around
+                self._jobs.put(lambda: self._try_away(subject, around, fn, args, kwargs, result))
             else:
                 self._stays(subject, "cannot_move", why_not)
         self._passed()
@@ -278,6 +295,7 @@ class Router:
             if subject.settled:
                 return None
             subject.settled = True
+            subject.load = self._window.load() or subject.load
         from weft.executors._portable import Trial  # most programs never come here
 
         inner, rest = _inner(fn, args)
@@ -287,7 +305,7 @@ class Router:
         self._tell(Move("threads", code, f"{subject.name}: {why}", self._evidence(subject)))
 
     def _evidence(self, subject: _Subject) -> dict[str, object]:
-        load = self._window.load() or (0.0, 0.0, 0.0)
+        load = subject.load
         return {
             "function": subject.name,
             "cpu_per_call": round(subject.cpu / 1e9, 7),
@@ -299,7 +317,8 @@ class Router:
 
     # ---- away
 
-    def _try_away(self, subject: _Subject, fn: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def _try_away(self, subject: _Subject, around: Around, fn: Any, args: Any, kwargs: Any, result: Any) -> None:
+        from weft._payloads.surroundings import likeness
         from weft.executors._portable import why_not_main
 
         inner, rest = _inner(fn, args)
@@ -312,20 +331,28 @@ class Router:
             try:
                 pool = self._pool(flavor)
                 parcel = (there_and_back, inner, (rest, kwargs), _portable_result(fn, result))
-                pool.submit(*parcel).result()  # the first worker starts, and imports what it needs
+                # The first worker starts, and imports what it needs.
+                there = pool.submit(likeness, *around.question).result()
+                pool.submit(*parcel).result()
                 before = thread_time_ns()
                 for _ in range(2):
                     pool.submit(*parcel).result()
+                    around.changed()
                 subject.crossing = (thread_time_ns() - before) / 2
             except Exception as error:
                 why_not = f"in {flavor}: {type(error).__name__}: {error}"
                 continue
+            differs, changed = around.why_not_there(there), around.changed()
+            if differs is not None or changed is not None:
+                why_not = differs or f"it uses {changed}, which has changed since it was looked at"
+                break
             if subject.crossing > MOST_CROSSING * subject.cpu:
                 why_not = (
                     f"a call takes {subject.cpu / 1e6:.2f} ms, and crossing to {flavor} and back "
                     f"{subject.crossing / 1e6:.2f} ms of it"
                 )
                 break
+            subject.around = around
             self._move(subject, flavor, pool)
             return
         self._stays(subject, "cannot_move", why_not)
@@ -342,8 +369,7 @@ class Router:
         return pool
 
     def _move(self, subject: _Subject, flavor: str, pool: PoolExecutor) -> None:
-        load = self._window.load()
-        cpus = 1.0 if load is None else max(load[1], 0.1)
+        cpus = max(subject.load[1], 0.1)
         subject.rate = cpus * 1e9 / max(subject.cpu, 1.0)
         reason = (
             f"{subject.name} takes {subject.cpu / 1e6:.2f} ms of CPU a call, and the threads together get no more than "
@@ -357,9 +383,14 @@ class Router:
             owner._route(self)
 
     def _send(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
-        pool = subject.away
-        assert pool is not None
+        pool, around = subject.away, subject.around
+        if pool is None:  # it came back this moment
+            return fn(*args, **kwargs)
         cpu = thread_time_ns()
+        changed = None if around is None else around.changed()
+        if changed is not None:
+            self._move_back(subject, f"{changed} has changed, which workers do not see")
+            return fn(*args, **kwargs)
         try:
             future: _core.Future[Any] = pool.submit(_REMOTE[fn] if fn in _REMOTE else fn, *args, **kwargs)  # noqa: SIM401  # no None in its type
         except (PayloadError, RuntimeError):  # this call cannot cross; or the pool is broken, or ends
@@ -406,7 +437,7 @@ class Router:
         with self._lock:
             if subject.away is None:
                 return
-            subject.away = None
+            subject.away = subject.around = None
         self._tell(Move("threads", "moved_back", f"{subject.name}: {why}", self._evidence(subject)))
 
 
