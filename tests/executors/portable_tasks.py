@@ -222,6 +222,26 @@ def compute(number: int, rounds: int = 30_000) -> int:
 FIXED = Fixed(add)
 
 
+def where_and(number: int) -> tuple[int, int]:
+    return os.getpid(), number
+
+
+def where_with_numpy(number: int) -> tuple[int, int]:
+    import numpy as np
+
+    return os.getpid(), int(np.ones(number).sum())
+
+
+def compute_with_numpy(number: int) -> int:
+    import numpy as np
+
+    return compute(number) + int(np.ones(1)[0])
+
+
+def given(thing: object) -> object:
+    return thing
+
+
 def compute_and_tell(number: int) -> tuple[int, int, int]:
     """And where: the process and the thread."""
     return compute(number), os.getpid(), threading.get_ident()

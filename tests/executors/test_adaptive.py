@@ -228,6 +228,17 @@ def test_a_table_that_was_filled_stays(make: Any, where: str, monkeypatch: pytes
     assert "measured_gil_bound" not in adaptive.codes()
 
 
+@needs_gil
+@pytest.mark.skipif(len(AWAY) < 2, reason="sub-interpreters need 3.14")
+def test_what_imports_a_module_that_refuses_interpreters_goes_to_processes(make: Any) -> None:
+    """Also where it does so only when it runs: there it would fail."""
+    pytest.importorskip("numpy")
+    adaptive = make("interpreters", "processes")
+    adaptive.until_told("measured_gil_bound", tasks.compute_with_numpy)
+    assert adaptive.moves[-1].flavor == "processes"
+    assert adaptive.pool.submit(tasks.compute_with_numpy, 7).result(PATIENCE) == tasks.compute(7) + 1
+
+
 def test_waiting_tasks_stay(make: Any) -> None:
     adaptive = make(workers=8)
     assert sum(adaptive.pool.map(tasks.wait, [0.01] * 200)) == pytest.approx(2.0)

@@ -96,7 +96,8 @@ class Look:
     def _at(self, value: object) -> bytes:
         kind = type(value)
         if kind in PLAIN:
-            return self._weighed(dumps(value, 2))
+            plain: Any = value
+            return self._weighed(dumps(plain, 2))
         self._left -= 1
         if self._left < 0 or len(self._path) > 200:
             raise Incomparable(value, "is too large to be looked at")
@@ -104,7 +105,7 @@ class Look:
             return self._at_class(value)
         if isinstance(value, ModuleType):
             return b"module " + value.__name__.encode()
-        if kind is FunctionType:
+        if isinstance(value, FunctionType):
             return self._at_function(value)
         if id(value) in self._path:  # it is in itself
             return b"again"
@@ -218,6 +219,7 @@ class Surroundings:
         digests: What tells it from something else, by label.
         guards: What of it can change, by label; that another thing takes its place not included.
         readers: The functions that look it up, and by which name, by label.
+        imports: Modules that functions import when they run, and have imported.
         objections: What would differ elsewhere, whatever it is now.
     """
 
@@ -234,6 +236,7 @@ class Surroundings:
         self._places: dict[str, Guard] = {}  # where it was found
         self._globals: dict[int, tuple[dict[str, Any], list[str], list[object]]] = {}
         self.readers: dict[str, list[tuple[FunctionType, str]]] = {}
+        self.imports: dict[str, None] = {}
         self.objections: list[str] = []
         roots = tuple(functions)
         seen: set[object] = {root.__code__ for root in roots}
@@ -283,6 +286,7 @@ class Surroundings:
             self.objections += [
                 f"it assigns to {name!r}, which is not its own" for name in dict.fromkeys(assigned(code))
             ]
+            self.imports |= dict.fromkeys(name for name in code.co_names if name in sys.modules)
         for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
             content = _content_of_cell(cell)
             if not by_name:
@@ -384,8 +388,14 @@ class Surroundings:
         kinds += look.kinds
 
 
-def likeness(roots: "tuple[object, ...]", by_name: bool) -> dict[str, bytes]:
-    """What a function finds around it in this interpreter: digests by label."""
+def likeness(roots: "tuple[object, ...]", by_name: bool, imports: "tuple[str, ...]") -> dict[str, bytes]:
+    """What a function finds around it in this interpreter: digests by label.
+
+    Raises:
+        ImportError: It imports a module when it runs, which cannot be had here.
+    """
+    for name in imports:
+        __import__(name)
     return Surroundings(roots, by_name=by_name).digests
 
 

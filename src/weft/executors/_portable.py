@@ -30,7 +30,7 @@ from weft._payloads.surroundings import Incomparable, Look, Surroundings
 from weft.executors._reading import why_not_read
 from weft.executors._router import function_of
 
-__all__ = ["Around", "Static", "Trial", "examine", "main_is_guarded", "why_not_main"]
+__all__ = ["Around", "Static", "Trial", "around", "examine", "main_is_guarded", "why_not_main"]
 
 _LARGEST_PICKLE = 1 << 28  # bytes of what a call is given, or gives
 
@@ -131,9 +131,9 @@ class Around:
         self._found = found
 
     @property
-    def question(self) -> tuple[tuple[object, ...], bool]:
+    def question(self) -> tuple[tuple[object, ...], bool, tuple[str, ...]]:
         """What a worker is to be asked for the likeness of."""
-        return _roots(self._fn), _goes_by_name(self._fn)
+        return _roots(self._fn), _goes_by_name(self._fn), tuple(self._found.imports)
 
     def why_not_there(self, there: Mapping[str, bytes]) -> str | None:
         """Why it has to stay, where a worker finds that around it; None if it may go there."""
@@ -158,6 +158,11 @@ class Around:
         return None
 
 
+def around(fn: Callable[..., Any]) -> Around:
+    """What a function finds around it now."""
+    return Around(fn, _surroundings(fn))
+
+
 def _brought_along(fn: Any) -> dict[str, object]:
     """What goes to a worker along with a function, in each of its calls or once."""
     found: dict[str, object] = {}
@@ -176,18 +181,19 @@ def _goes_by_name(fn: Any) -> bool:
     return reference_to(function_of(fn)) is not None
 
 
-def _roots(fn: Any) -> tuple[object, ...]:
+def _roots(fn: Any) -> tuple[FunctionType | type, ...]:
     """The function under partials and methods, and the classes of what these are bound to."""
-    kinds: list[type] = []
-    inner = fn
-    while isinstance(inner, functools.partial | MethodType):
-        if isinstance(inner, MethodType):
-            bound = inner.__self__
-            kinds.append(bound if isinstance(bound, type) else type(bound))
-            inner = inner.__func__
-        else:
-            inner = inner.func
-    return inner if isinstance(inner, FunctionType | type) else type(inner), *kinds
+    found: list[FunctionType | type] = [_or_its_class(function_of(fn))]
+    while isinstance(fn, functools.partial | MethodType):
+        if isinstance(fn, MethodType):
+            found.append(_or_its_class(fn.__self__))
+        fn = getattr(fn, "__func__", None) or getattr(fn, "func", None)
+    # What a function of C is an object of has no name.
+    return tuple(one for one in found if isinstance(one, FunctionType) or one.__module__ != "builtins")
+
+
+def _or_its_class(thing: object) -> FunctionType | type:
+    return thing if isinstance(thing, FunctionType | type) else type(thing)
 
 
 def _surroundings(fn: Any) -> Surroundings:

@@ -9,6 +9,9 @@ own arguments and result, costs this interpreter less than half of what the call
 a pool of interpreters, or of processes where it cannot go to those; the thread that was to run one waits for it, so the
 future, its options and the order are what they were. A call that cannot cross is run here; none is run twice.
 
+Where somebody has said that the tasks compute, nothing is measured or watched: before a function's first call it is
+found out where it can go, and all its calls go there.
+
 What moves it back: crossing turns out to cost nearly as much as the calls did, or fewer calls get done than before.
 
 Any thread. A subject's numbers are written without a lock: they are estimates, and what they decide is decided once,
@@ -144,11 +147,19 @@ class Router:
         flavors: Where they may go, best first.
         make: Makes a pool of one of these flavors.
         tell: Is told what is found out.
+        told: Somebody knows that the tasks compute: all of them go away, from the first one on, unmeasured.
     """
 
     def __init__(
-        self, flavors: Sequence[str], make: Callable[[str], PoolExecutor], tell: Callable[[Move], object]
+        self,
+        flavors: Sequence[str],
+        make: Callable[[str], PoolExecutor],
+        tell: Callable[[Move], object],
+        *,
+        told: bool = False,
     ) -> None:
+        self._told = told
+        self._choosing = threading.Lock()
         self._flavors = tuple(flavors)
         self._make = make
         self._tell = tell
@@ -217,6 +228,8 @@ class Router:
 
     def __call__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         subject = self._subject_of(fn, args)
+        if self._told and subject is not None and not subject.settled:
+            self._choose(subject, fn, args)
         if subject is None or subject.settled:
             if subject is not None and subject.away is not None:
                 return self._send(subject, fn, args, kwargs)
@@ -240,7 +253,7 @@ class Router:
     def _passed(self) -> None:
         """A call has gone through the router; if that goes on for nothing, it is left out."""
         self._look -= 1
-        if self._look <= 0 and not self._pools:
+        if self._look <= 0 and not self._told and not self._pools:
             owner = None if self._owner is None else self._owner()
             if owner is not None:
                 owner._route(None)
@@ -357,6 +370,37 @@ class Router:
             return
         self._stays(subject, "cannot_move", why_not)
 
+    def _choose(self, subject: _Subject, fn: Any, args: Any) -> None:
+        """Somebody has said that the tasks compute: where this function's go, before the first of them runs."""
+        from weft._payloads.isolation import refusing_extension
+        from weft._payloads.surroundings import likeness
+        from weft.executors._portable import around, why_not_main
+
+        with self._choosing:  # which the others that are to run it wait for
+            if subject.settled:
+                return
+            inner, _ = _inner(fn, args)
+            evidence: dict[str, object] = {"function": subject.name}
+            refused = why_not_main(inner)
+            for flavor in self._flavors if refused is None else ():
+                try:
+                    pool = self._pool(flavor)
+                    pool.submit(likeness, *around(inner).question).result()
+                except Exception as error:
+                    extension = refusing_extension(error)
+                    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                    refused = f"it cannot go to {flavor}: {said if extension is None else f'{extension} refuses'}"
+                    evidence[f"{flavor}_refused"] = refused
+                    continue
+                also = "" if refused is None else f"; {refused}"
+                said = f"{subject.name} is said to compute, and {flavor} run Python side by side{also}"
+                self._tell(Move(flavor, "cpu_bound", said, evidence))
+                subject.away = pool
+                subject.settled = True
+                return
+            subject.settled = True
+            self._tell(Move("threads", "cannot_move", f"{subject.name}: {refused}", evidence))
+
     def _pool(self, flavor: str) -> PoolExecutor:
         with self._lock:
             if self._ended:
@@ -404,12 +448,13 @@ class Router:
         error = future.exception()
         if isinstance(error, PayloadError) and not error.ran:
             return self._run_here(subject, fn, args, kwargs)
-        self._judge(subject, thread_time_ns() - cpu)
+        if not self._told:
+            self._judge(subject, thread_time_ns() - cpu)
         return future.result()
 
     def _run_here(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
         subject.refused += 1
-        if subject.refused >= 4 and subject.refused * 4 > subject.sent:
+        if not self._told and subject.refused >= 4 and subject.refused * 4 > subject.sent:
             self._move_back(subject, f"{subject.refused} calls could not cross")
         return fn(*args, **kwargs)
 
