@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import weft
+from tests.executors import portable_tasks
 from weft import RuntimeConfig
 from weft._ending import stop
 from weft._flavors import flavor_of
@@ -84,7 +85,9 @@ def question(**fields: Any) -> Question:
         ({"config": {"prefers_subinterpreters": True}, "interpreters": False}, "threads", "measuring"),
         ({"nogil": True}, "threads", "free_threaded"),
         ({"nogil": True, "config": {"cpu_bound": True}}, "threads", "free_threaded"),
-        ({"config": {"cpu_bound": True}}, "processes", "cpu_bound"),
+        ({"config": {"cpu_bound": True}}, "interpreters", "cpu_bound"),
+        ({"config": {"cpu_bound": True}, "interpreters": False}, "processes", "cpu_bound"),
+        ({"config": {"cpu_bound": True}, "watches": False}, "processes", "cpu_bound"),
         ({"config": {"io_bound": True}}, "threads", "io_bound"),
     ],
 )
@@ -176,9 +179,44 @@ def test_auto_with_nothing_said_is_threads_and_says_why() -> None:
 
 
 @pytest.mark.skipif(not GIL, reason="without a GIL this is threads")
-def test_auto_cpu_bound_with_the_gil_is_processes() -> None:
+def test_auto_cpu_bound_with_the_gil_is_interpreters_where_there_are_some() -> None:
     decision = decided(config=RuntimeConfig(cpu_bound=True, max_workers=1))
-    assert (decision.resolved, decision.code) == ("processes", "cpu_bound")
+    assert (decision.resolved, decision.code) == ("interpreters" if INTERPRETERS else "processes", "cpu_bound")
+    assert decision.max_workers == 1
+
+
+@pytest.mark.skipif(not INTERPRETERS or not GIL, reason="interpreters, and a GIL that makes them worth it")
+def test_auto_cpu_bound_goes_where_each_function_can() -> None:
+    """A module that refuses interpreters is found out before the first call of a function that needs it."""
+    pytest.importorskip("numpy")
+    heard: list[weft.Decision] = []
+    with weft.Run(config=RuntimeConfig(cpu_bound=True, max_workers=2), trace=heard.append) as executor:
+        assert executor.submit(portable_tasks.where_and, 1).result() == (os.getpid(), 1)
+        assert list(executor.map(portable_tasks.compute, range(5))) == [portable_tasks.compute(n) for n in range(5)]
+        pid, total = executor.submit(portable_tasks.where_with_numpy, 3).result()
+        assert (pid != os.getpid(), total) == (True, 3)
+        lock = threading.Lock()
+        assert executor.submit(portable_tasks.given, lock).result() is lock  # this call cannot cross: it runs here
+        with weft.Run(flavor="interpreters", max_workers=2) as inner:
+            assert inner is not executor
+        with weft.Run() as nested:
+            assert nested is executor
+    assert [(one.resolved, one.evidence.get("function")) for one in heard] == [
+        ("interpreters", None),
+        ("interpreters", "where_and"),
+        ("interpreters", "compute"),
+        ("processes", "where_with_numpy"),
+        ("interpreters", "given"),
+    ]
+    assert {one.code for one in heard} == {"cpu_bound"}
+    assert "numpy" in str(heard[3].evidence["interpreters_refused"])
+
+
+def test_an_argument_that_there_is_not_is_refused_with_a_guess() -> None:
+    with pytest.raises(TypeError, match=r"'flavour'. Did you mean 'flavor'\?"):
+        weft.Run(flavour="threads")  # type: ignore[call-arg]
+    with weft.Run(flavor="threads") as executor, pytest.raises(TypeError, match=r"'retrys'. Did you mean 'retries'\?"):
+        executor.options(retrys=1)  # type: ignore[attr-defined]
 
 
 def test_thread_mode_overrules_what_the_build_is() -> None:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def make_adaptive(
-    max_workers: int | None, name: str | None, tell: Callable[["Move"], object], *, inner_threads: int | None = None
+    max_workers: int | None,
+    name: str | None,
+    tell: Callable[["Move"], object],
+    *,
+    inner_threads: int | None = None,
+    told: bool = False,
 ) -> Executor:
     """Makes threads that move what waits for the GIL to where this Python can run it in parallel.
 
@@ -27,11 +32,14 @@ def make_adaptive(
         name: The beginning of the names of worker threads.
         tell: Told what is measured, and what is moved.
         inner_threads: How many threads libraries may use in each worker that shares nothing with us. None: any.
+        told: The tasks are said to compute: each function goes where it can before its first call, unmeasured.
     """
     from weft.executors._adaptive import AdaptiveExecutor
 
+    if told and max_workers is None:  # no more than can compute at a time
+        max_workers = capabilities().cpu_count
     flavors = ("interpreters", "processes") if capabilities().interpreters else ("processes",)
-    return AdaptiveExecutor(max_workers, name or "", flavors=flavors, tell=tell, inner_threads=inner_threads)
+    return AdaptiveExecutor(max_workers, name or "", flavors=flavors, tell=tell, inner_threads=inner_threads, told=told)
 
 
 def make_executor(

@@ -31,6 +31,7 @@ class Question:
         replayed: The flavor that a former decision came to, which the caller wants again, else None.
         configured: The flavor of the executor that the configuration brings, else None.
         parent: The flavor of an enclosing scope whose executor would do for this one, else None.
+        watches: Whether there can be a thread that finds out where a function can go.
         several: Whether there is to be more than one worker, and more than one CPU for them.
     """
 
@@ -43,6 +44,7 @@ class Question:
     replayed: str | None = None
     configured: str | None = None
     parent: str | None = None
+    watches: bool = True
     several: bool = True
 
     @property
@@ -183,8 +185,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "cpu_bound",
         lambda q: bool(q.config.cpu_bound),
-        _processes,
-        lambda q: "the tasks are said to compute, and threads of this Python would take turns at the GIL",
+        lambda q: "interpreters" if q.interpreters and q.watches else "processes",
+        lambda q: (
+            "the tasks are said to compute, and threads of this Python would take turns at the GIL"
+            + ("; a function that cannot go to interpreters goes to processes" if q.interpreters and q.watches else "")
+        ),
     ),
     Rule(
         "io_bound",

@@ -143,6 +143,7 @@ class Run:
         self._decision: Decision | None = None
         self._resolved = ""  # the flavor of the executor, whatever it moves elsewhere
         self._executor: Executor | None = None
+        self._told = False  # whether the executor is one that knows that tasks compute, and chooses for each function
         self._ours = False  # whether the executor is ours to end
         self._open = False
         self._pid = 0
@@ -202,6 +203,7 @@ class Run:
             # Before anything is started: where warnings are errors, this raises.
             warnings.warn(reason, RuntimeWarning, stacklevel=3)
 
+        told = code == "cpu_bound" and verdict.flavor == "interpreters"  # each function goes where it can
         if code == "executor_given":
             executor = self._given
         elif code == "config_executor":
@@ -210,7 +212,7 @@ class Run:
             from weft.futures._default import default_executor
 
             executor = default_executor()
-        elif parent is not None and parent.flavor == verdict.flavor:
+        elif parent is not None and parent.flavor == verdict.flavor and (code == "nested" or parent._told is told):
             executor = parent.executor
             if code != "nested":
                 evidence["rule"] = code
@@ -218,8 +220,11 @@ class Run:
         else:
             if max_workers is None and verdict.flavor != "serial":
                 max_workers = config.max_workers
-            if code == "measuring":
-                executor = make_adaptive(max_workers, self._name, self._found_out, inner_threads=config.inner_threads)
+            if code == "measuring" or told:
+                executor = make_adaptive(
+                    max_workers, self._name, self._found_out, inner_threads=config.inner_threads, told=told
+                )
+                self._told = told
             else:
                 executor, remark = make_executor(
                     verdict.flavor, max_workers, self._name, inner_threads=config.inner_threads
@@ -301,6 +306,7 @@ class Run:
         return Question(
             requested=self._flavor,
             config=config,
+            watches=_can_measure(),
             several=found.cpus > 1 and workers != 1 and _can_measure(),
             nogil=not found.gil_enabled if config.thread_mode == "auto" else config.thread_mode == "nogil",
             interpreters=found.interpreters,

@@ -44,6 +44,7 @@ def test_auto_leaves_a_decision() -> None:
     with observe_decisions() as decisions:
         list(contender_named("auto").map(abs, [1], 2))
         list(contender_named("auto, cpu_bound").map(abs, [1], 2))
-    assert [decision.requested for decision in decisions] == ["auto", "auto"]
+    assert {decision.requested for decision in decisions} == {"auto"}
     gil = sys._is_gil_enabled()
-    assert [decision.resolved for decision in decisions] == ["threads", "processes" if gil else "threads"]
+    computing = "threads" if not gil else "interpreters" if sys.version_info >= (3, 14) else "processes"
+    assert (decisions[0].resolved, decisions[-1].resolved) == ("threads", computing)

@@ -205,6 +205,40 @@ def test_what_may_not_move_stays_and_says_why(make: Any, fn: Any, why: str, monk
     assert "measured_gil_bound" not in adaptive.codes()
 
 
+@needs_gil
+@pytest.mark.parametrize("where", AWAY)
+def test_a_table_that_is_changed_brings_it_back(make: Any, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its module made of the table, workers have; what the program makes of it later, they have not."""
+    adaptive = make(where)
+    adaptive.until_told("measured_gil_bound", tasks.compute_by_table)
+    monkeypatch.setitem(tasks.FILLED, "a", 1000)
+    futures = [adaptive.pool.submit(tasks.compute_by_table, number) for number in range(40)]
+    assert [future.result(PATIENCE) for future in futures] == [tasks.compute(number) + 1000 for number in range(40)]
+    assert adaptive.moves[-1].code == "moved_back"
+    assert "the global 'FILLED' has changed" in adaptive.moves[-1].reason
+
+
+@needs_gil
+@pytest.mark.parametrize("where", AWAY)
+def test_a_table_that_was_filled_stays(make: Any, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tasks.FILLED, "a", 1000)
+    adaptive = make(where)
+    adaptive.until_told("cannot_move", tasks.compute_by_table)
+    assert "compute_by_table: it uses the global 'FILLED', which a worker has as" in adaptive.moves[-1].reason
+    assert "measured_gil_bound" not in adaptive.codes()
+
+
+@needs_gil
+@pytest.mark.skipif(len(AWAY) < 2, reason="sub-interpreters need 3.14")
+def test_what_imports_a_module_that_refuses_interpreters_goes_to_processes(make: Any) -> None:
+    """Also where it does so only when it runs: there it would fail."""
+    pytest.importorskip("numpy")
+    adaptive = make("interpreters", "processes")
+    adaptive.until_told("measured_gil_bound", tasks.compute_with_numpy)
+    assert adaptive.moves[-1].flavor == "processes"
+    assert adaptive.pool.submit(tasks.compute_with_numpy, 7).result(PATIENCE) == tasks.compute(7) + 1
+
+
 def test_waiting_tasks_stay(make: Any) -> None:
     adaptive = make(workers=8)
     assert sum(adaptive.pool.map(tasks.wait, [0.01] * 200)) == pytest.approx(2.0)

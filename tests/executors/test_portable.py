@@ -3,14 +3,16 @@
 import functools
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.executors import portable_tasks as tasks
-from weft.executors._portable import Static, Trial, examine
+from weft._payloads.surroundings import likeness
+from weft.executors import ProcessPoolExecutor
+from weft.executors._portable import Around, Static, Trial, examine
 
 
 def why_not(fn: Callable[..., Any], *inputs: Any) -> str | None:
@@ -43,6 +45,14 @@ def counting_closure() -> Callable[[int], int]:
     ("fn", "inputs"),
     [
         (tasks.add, (1,)),
+        (tasks.look_up, ("a",)),
+        (tasks.by_kind, (1,)),
+        (tasks.among_constants, (1,)),
+        (tasks.fixed, (1,)),
+        (tasks.by_module, (1,)),
+        (tasks.FIXED, (1,)),
+        (tasks.reads_in_many_ways, (1,)),
+        (tasks.pid_at_import, (1,)),
         (abs, (-1,)),
         (functools.partial(tasks.add, b=3), (1,)),
         (tasks.calls_helper, (1,)),
@@ -59,7 +69,14 @@ def test_these_may(fn: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
     ("fn", "inputs", "why"),
     [
         (tasks.count_up, (1,), "assigns to 'COUNT'"),
-        (tasks.look_up, ("a",), "uses the global 'TABLE', which a worker would have as its module made it"),
+        (tasks.fills_seldom, (1,), "changes the global 'FILLED' (line "),
+        (tasks.fills_seldom_by_another_name, (1,), "changes the global 'ROWS'"),
+        (tasks.sets_in_module_seldom, (1,), "changes the global 'portable_settings.TABLE'"),
+        (tasks.hands_on, (1,), "hands on the global 'FILLED'"),
+        (tasks.rescales_seldom, (1,), "calls .rescale() of the global 'SETTINGS'"),
+        (tasks.uses_sentinel, (1,), "the global 'MISSING', a object that may have to be this one"),
+        (tasks.Counting(), (1,), "changes the attribute Counting.calls"),
+        (tasks.Locking().alone, (1,), "the attribute Locking.lock, a lock that"),
         (tasks.note, (1,), "changes the global 'SEEN'"),
         (tasks.note_by_helper, (1,), "changes the global 'SEEN'"),
         (tasks.locked, (1,), "uses the global 'LOCK', a lock"),
@@ -116,9 +133,98 @@ def test_a_script(tmp_path: Path, guard: bool) -> None:
     assert guard or "without `if __name__ == '__main__':`" in first
 
 
+@pytest.fixture
+def worker() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(1) as pool:
+        yield pool
+
+
+def why_not_there(worker: ProcessPoolExecutor, fn: Callable[..., Any], *inputs: Any) -> str | None:
+    trial = Trial(fn, inputs)
+    assert trial.ended(fn(*inputs), gives_nothing=False) is None
+    return trial.around.why_not_there(worker.submit(likeness, *trial.around.question).result())
+
+
+@pytest.mark.parametrize(
+    ("fn", "argument"),
+    [
+        (tasks.look_up, "a"),
+        (tasks.by_kind, 1),
+        (tasks.among_constants, 1),
+        (tasks.fixed, 1),
+        (tasks.by_module, 1),
+        (tasks.FIXED, 1),
+        (tasks.reads_in_many_ways, 1),
+        (tasks.calls_helper, 1),
+        (tasks.Counter().same, 1),
+    ],
+)
+def test_a_worker_that_imports_the_module_finds_the_same(
+    fn: Callable[..., Any], argument: object, worker: ProcessPoolExecutor
+) -> None:
+    assert why_not_there(worker, fn, argument) is None
+
+
+def test_a_worker_finds_what_the_module_put_there(worker: ProcessPoolExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def differs(fn: Callable[..., Any], *inputs: Any) -> str:
+        return why_not_there(worker, fn, *inputs) or "nothing"
+
+    assert "the global 'STARTED_BY', which a worker has as its module made it" in differs(tasks.pid_at_import, 1)
+    monkeypatch.setitem(tasks.FILLED, "b", 2)
+    assert "'FILLED'" in differs(tasks.look_up_filled, "b")
+    monkeypatch.setattr(tasks, "LIMIT", 99)
+    assert "'LIMIT'" in differs(tasks.among_constants, 1)
+    monkeypatch.setattr(tasks, "add", lambda a, b=1: a - b)
+    assert "'add'" in differs(tasks.calls_helper, 1)
+    monkeypatch.setattr(tasks.portable_settings, "SCALE", 3)
+    assert "the global 'SCALE' of tests.executors.portable_settings" in differs(tasks.by_module, 1)
+    monkeypatch.setitem(tasks.KINDS, int, abs)
+    assert "'KINDS'" in differs(tasks.by_kind, 1)
+
+
+def test_what_is_changed_afterwards_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    def around(fn: Callable[..., Any]) -> Around:
+        return Trial(fn, (1,)).around
+
+    found = around(tasks.reads_in_many_ways)
+    assert found.changed() is None
+    monkeypatch.setattr(tasks, "WEIGHTS", list(tasks.WEIGHTS))  # another one, and equal
+    assert found.changed() is None
+    tasks.WEIGHTS[0] += 1
+    assert found.changed() == "the global 'WEIGHTS'"
+    tasks.WEIGHTS[0] -= 1
+    assert found.changed() is None
+    tasks.ROWS["a"].append(3)
+    assert found.changed() == "the global 'ROWS'"
+    tasks.ROWS["a"].pop()
+    settings = around(tasks.among_constants)
+    monkeypatch.setattr(tasks.SETTINGS, "scale", 3)
+    assert settings.changed() == "the global 'SETTINGS'"
+    by_module = around(tasks.by_module)
+    monkeypatch.setattr(tasks.portable_settings, "SCALE", 3)
+    assert by_module.changed() == "the global 'SCALE' of tests.executors.portable_settings"
+    counting = around(tasks.Counting())
+    monkeypatch.setattr(tasks.Counting, "calls", tasks.Counting.calls + 1)
+    assert counting.changed() == "the attribute Counting.calls"
+
+
+def test_a_function_made_where_it_is_used_takes_its_variables_along(worker: ProcessPoolExecutor) -> None:
+    pytest.importorskip("cloudpickle")
+    assert why_not_there(worker, closure([1, 2], change=False), 1) is None
+
+
+def test_without_source_what_can_change_stays() -> None:
+    namespace: dict[str, Any] = {"__name__": "tests.nowhere", "T": {"a": 1}, "N": 1}
+    exec("def look(key): return T[key]\ndef same(number): return number + N", namespace)
+    assert "its source cannot be read" in examine(namespace["look"]).objections[0]
+    assert examine(namespace["same"]).objections == ()
+
+
 def test_what_can_be_said_before_a_call() -> None:
     assert examine(tasks.add) == Static((), ())
-    assert examine(tasks.note_by_helper).watched == ("the global 'SEEN'",)
+    noting = examine(tasks.note_by_helper)
+    assert noting.watched == ("the global 'SEEN'",)
+    assert noting.objections[0].startswith("note, which it uses, changes the global 'SEEN' (line ")
     assert "'COUNT'" in examine(tasks.count_up).objections[0]
 
     def both(number: int) -> int:
@@ -126,7 +232,8 @@ def test_what_can_be_said_before_a_call() -> None:
             return number + len(held)
 
     held = [tasks.LOCK]
-    assert examine(both) == Static(
-        ("the variable 'held' around it cannot be pickled",), ("the variable 'held' around it",)
-    )
+    found = examine(both)
+    assert found.watched == ("the variable 'held' around it",)
+    assert "of tests.executors.portable_tasks, a lock that may have to be this one" in found.objections[0]
+    assert found.objections[1] == "the variable 'held' around it cannot be pickled"
     assert examine(tasks.locked).objections == ("it uses the global 'LOCK', a lock that may have to be this one",)

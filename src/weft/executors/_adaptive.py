@@ -24,6 +24,7 @@ class AdaptiveExecutor(ThreadPoolExecutor):
         flavors: Where tasks may be moved to, best first: "interpreters", "processes".
         tell: Called with a `Move` when something is found out, on any thread.
         inner_threads: Of the pools that tasks are moved to: how many threads libraries may use in each worker.
+        told: The tasks are said to compute: all are moved, and nothing is measured.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class AdaptiveExecutor(ThreadPoolExecutor):
         flavors: Sequence[str],
         tell: Callable[[Move], object],
         inner_threads: int | None = None,
+        told: bool = False,
     ) -> None:
         super().__init__(max_workers, thread_name_prefix)
         most, prefix = self._max_workers, self._thread_name_prefix or ""
-        self._router = Router(flavors, lambda flavor: _make_pool(flavor, most, prefix, inner_threads), tell)
+        self._router = Router(flavors, lambda flavor: _make_pool(flavor, most, prefix, inner_threads), tell, told=told)
         self._router.start(self)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -1,12 +1,13 @@
 """Whether a function may run in a worker that shares nothing with its caller, and still come to the same.
 
-Judged by what it is made of and by one of its calls: it must not assign to globals, nor use globals that are more than
-constants, nor leave an argument, a table or a variable of its closure other than it was, nor return
-nothing (then it is called for what it does), nor take or give what cannot be pickled. Functions of its own module that
-it names are looked at too.
+Judged by what it is made of and by one of its calls: it must not assign to globals, nor leave an argument, a global or
+a variable of its closure other than it was, nor return nothing (then it is called for what it does), nor take or give
+what cannot be pickled. What it finds among the globals (`surroundings`) must be what a worker finds there, which the
+router asks one; what can change must only be read (`_reading`), and is looked at again before each call that is sent.
+The same goes for the functions and classes that it names, as far as they are the program's own.
 
-What this cannot see: attributes of modules and classes that are set, files, and what libraries remember. A program that
-depends on those says where it wants to run, with a flavor.
+What this cannot see: what another call than the one that was watched does by a way that the source does not show,
+files, and what libraries remember. A program that depends on those says where it wants to run, with a flavor.
 Pinned by tests/executors/test_portable.py.
 """
 
@@ -14,30 +15,23 @@ from __future__ import annotations
 
 import ast
 import functools
-import re
 import sys
 import tokenize
 import zlib
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from logging import Logger
-from pathlib import PurePath
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType
 from typing import Any
 
 from weft._payloads.main_module import ALIAS, is_interruption, main_can_be_found
 from weft._payloads.pickling import PayloadPickler, dump
+from weft._payloads.references import reference_to
+from weft._payloads.surroundings import Incomparable, Look, Surroundings
+from weft.executors._reading import why_not_read
 from weft.executors._router import function_of
 
-__all__ = ["Static", "Trial", "examine", "main_is_guarded", "why_not_main"]
+__all__ = ["Around", "Static", "Trial", "around", "examine", "main_is_guarded", "why_not_main"]
 
-_CONSTANTS = (type(None), bool, int, float, complex, str, bytes, range, re.Pattern, Enum, PurePath, Logger, ContextVar)
-_TABLES = (list, dict, set, bytearray)
-_HARMLESS = (ModuleType, type, BuiltinFunctionType, *_CONSTANTS)
-_DEEPEST = 4  # functions that call functions
-_LARGEST = 100_000  # entries of a table that is looked at
 _LARGEST_PICKLE = 1 << 28  # bytes of what a call is given, or gives
 
 
@@ -50,8 +44,10 @@ class Trial:
     """
 
     def __init__(self, fn: Callable[..., Any], inputs: tuple[Any, ...]) -> None:
-        self._watched: dict[str, object] = {"an argument": inputs}
-        self.why_not = next(_objections(fn, self._watched), None)
+        self._fn = fn
+        self._watched: dict[str, object] = {"an argument": inputs, **_brought_along(fn)}
+        self._around = _surroundings(fn)
+        self.why_not = next(iter(_objections(self._around, function_of(fn))), None)
         """Why it has to stay; None as far as is known."""
         self._before = self._fingerprints()
 
@@ -73,12 +69,17 @@ class Trial:
         if self.why_not is None and after != self._before:
             changed = [name for name in after if after[name] != self._before.get(name)]
             return f"it changes {', '.join(changed)}"
-        table = next((name for name in self._watched if name.startswith("the global ")), None)
-        if self.why_not is None and table is not None:
-            return f"it uses {table}, which a worker would have as its module made it, whatever was put in since"
+        changed = _differing(self._around, _surroundings(self._fn))
+        if self.why_not is None and changed:
+            return f"it changes {', '.join(changed)}"
         if self.why_not is None and _fingerprint(result) is None:
             return "its result cannot be pickled, or is too large"
         return self.why_not
+
+    @property
+    def around(self) -> Around:
+        """What the function found around it when it was called."""
+        return Around(self._fn, self._around)
 
     def _fingerprints(self) -> dict[str, tuple[int, int] | None]:
         if self.why_not is not None:
@@ -109,52 +110,127 @@ def examine(fn: Callable[..., Any]) -> Static:
     Args:
         fn: The function.
     """
-    watched: dict[str, object] = {}
-    objections = list(_objections(fn, watched))
+    watched = _brought_along(fn)
+    around = _surroundings(fn)
+    objections = _objections(around, function_of(fn))
     objections += [f"{name} cannot be pickled" for name, thing in watched.items() if _fingerprint(thing) is None]
-    return Static(tuple(objections), tuple(watched))
+    changing = [label for label in around.values if _can_change(around, label)]
+    return Static(tuple(objections), (*watched, *changing))
 
 
-def _objections(fn: Any, watched: dict[str, object]) -> Iterator[str]:
-    """Why it has to stay; puts into `watched` what a call must not change."""
+class Around:
+    """What a function that is sent away finds around it here, and whether that is still what it was.
+
+    Args:
+        fn: The function.
+        found: What was found.
+    """
+
+    def __init__(self, fn: Callable[..., Any], found: Surroundings) -> None:
+        self._fn = fn
+        self._found = found
+
+    @property
+    def question(self) -> tuple[tuple[object, ...], bool, tuple[str, ...]]:
+        """What a worker is to be asked for the likeness of."""
+        return _roots(self._fn), _goes_by_name(self._fn), tuple(self._found.imports)
+
+    def why_not_there(self, there: Mapping[str, bytes]) -> str | None:
+        """Why it has to stay, where a worker finds that around it; None if it may go there."""
+        here = self._found.digests
+        for label in dict.fromkeys((*here, *there)):
+            if here.get(label) != there.get(label):
+                return f"it uses {label}, which a worker has as its module made it: here it is another one by now"
+        return None
+
+    def changed(self) -> str | None:
+        """What is not any more what it was; costs next to nothing where nothing was touched.
+
+        Something that was put there anew and is equal does not count; from then on that is what is looked at.
+        """
+        if not self._found.changed():
+            return None
+        now = _surroundings(self._fn)
+        differing = _differing(self._found, now)
+        if differing:
+            return differing[0]
+        self._found = now
+        return None
+
+
+def around(fn: Callable[..., Any]) -> Around:
+    """What a function finds around it now."""
+    return Around(fn, _surroundings(fn))
+
+
+def _brought_along(fn: Any) -> dict[str, object]:
+    """What goes to a worker along with a function, in each of its calls or once."""
+    found: dict[str, object] = {}
     if isinstance(fn, (functools.partial, MethodType)):
-        watched["the object that it is bound to"] = fn
-    yield from _look_into(function_of(fn), watched, set(), 0)
+        found["the object that it is bound to"] = fn
+    inner = function_of(fn)
+    if not isinstance(inner, FunctionType | type) and not _goes_by_name(inner):
+        found["the object that is called"] = inner
+    if isinstance(inner, FunctionType) and not _goes_by_name(inner):
+        for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
+            found[f"the variable {name!r} around it"] = _contents(cell)
+    return found
 
 
-def _look_into(fn: Any, watched: dict[str, object], seen: set[CodeType], depth: int) -> Iterator[str]:
-    if not isinstance(fn, FunctionType) or fn.__code__ in seen:
-        return
-    seen.add(fn.__code__)
-    for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
-        watched[f"the variable {name!r} around it"] = _contents(cell)
-    for code in _codes(fn.__code__):
-        for assigned in dict.fromkeys(_assigned(code)):
-            yield f"it assigns to {assigned!r}, which is not its own"
-        for name in code.co_names:
-            yield from _look_at_global(fn, name, watched, seen, depth)
+def _goes_by_name(fn: Any) -> bool:
+    return reference_to(function_of(fn)) is not None
 
 
-def _look_at_global(
-    fn: FunctionType, name: str, watched: dict[str, object], seen: set[CodeType], depth: int
-) -> Iterator[str]:
-    names = fn.__globals__
-    if name not in names or names.get("__name__", "").partition(".")[0] in sys.stdlib_module_names:
-        return
-    value = names[name]
-    if isinstance(value, _HARMLESS) or _is_constant(value):
-        return
-    if isinstance(value, FunctionType):
-        if value.__module__ == fn.__module__ and depth < _DEEPEST:
-            yield from _look_into(value, watched, seen, depth + 1)
-        return
-    if isinstance(value, _TABLES) and len(value) <= _LARGEST:  # pyright: ignore[reportUnknownArgumentType]
-        watched[f"the global {name!r}"] = value
-        return
-    kind: type = type(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-    if isinstance(getattr(names[name], "__wrapped__", None), FunctionType):  # as by functools.lru_cache
-        return
-    yield f"it uses the global {name!r}, a {kind.__name__} that may have to be this one"
+def _roots(fn: Any) -> tuple[FunctionType | type, ...]:
+    """The function under partials and methods, and the classes of what these are bound to."""
+    found: list[FunctionType | type] = [_or_its_class(function_of(fn))]
+    while isinstance(fn, functools.partial | MethodType):
+        if isinstance(fn, MethodType):
+            found.append(_or_its_class(fn.__self__))
+        fn = getattr(fn, "__func__", None) or getattr(fn, "func", None)
+    # What a function of C is an object of has no name.
+    return tuple(one for one in found if isinstance(one, FunctionType) or one.__module__ != "builtins")
+
+
+def _or_its_class(thing: object) -> FunctionType | type:
+    return thing if isinstance(thing, FunctionType | type) else type(thing)
+
+
+def _surroundings(fn: Any) -> Surroundings:
+    return Surroundings(_roots(fn), by_name=_goes_by_name(fn))
+
+
+def _objections(around: Surroundings, fn: Any) -> list[str]:
+    """Why it has to stay, by what can be seen before it is called."""
+    found = list(dict.fromkeys(around.objections))
+    for label, readers in around.readers.items():
+        if not _can_change(around, label) or not around.digests[label]:
+            continue
+        value = around.values[label]
+        deep = any(thing is not value for _, thing, _ in around.guards[label])
+        settled = functools.partial(_is_settled, around)
+        for reader, name in readers:
+            why_not = why_not_read(reader, name, value, deep=deep, settled=settled)
+            if why_not is not None:
+                found.append(f"it {why_not}" if reader is fn else f"{reader.__qualname__}, which it uses, {why_not}")
+    return found
+
+
+def _can_change(around: Surroundings, label: str) -> bool:
+    return bool(around.guards[label])
+
+
+def _is_settled(around: Surroundings, value: object) -> bool:
+    look = Look(around.is_own)
+    try:
+        look.digest(value)
+    except Incomparable:
+        return False
+    return not look.guards
+
+
+def _differing(one: Surroundings, other: Surroundings) -> list[str]:
+    return [label for label in one.digests | other.digests if one.digests.get(label) != other.digests.get(label)]
 
 
 def why_not_main(thing: object) -> str | None:
@@ -186,31 +262,6 @@ def _contents(cell: Any) -> object:
         return cell.cell_contents
     except ValueError:  # not assigned yet
         return None
-
-
-def _is_constant(value: object) -> bool:
-    if type(value) in (tuple, frozenset):
-        return all(isinstance(one, _CONSTANTS) or _is_constant(one) for one in value)  # type: ignore[attr-defined]
-    return False
-
-
-def _codes(code: CodeType) -> Iterator[CodeType]:
-    """The function's code, and that of what is defined inside of it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes(constant)
-
-
-def _assigned(code: CodeType) -> Iterator[str]:
-    """Names of globals, and of variables of an enclosing function, that it assigns to or deletes."""
-    from dis import get_instructions
-
-    for instruction in get_instructions(code):
-        if instruction.opname in ("STORE_GLOBAL", "DELETE_GLOBAL") or (
-            instruction.opname in ("STORE_DEREF", "DELETE_DEREF") and instruction.argval in code.co_freevars
-        ):
-            yield instruction.argval
 
 
 class _Digest:

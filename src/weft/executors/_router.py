@@ -9,6 +9,9 @@ own arguments and result, costs this interpreter less than half of what the call
 a pool of interpreters, or of processes where it cannot go to those; the thread that was to run one waits for it, so the
 future, its options and the order are what they were. A call that cannot cross is run here; none is run twice.
 
+Where somebody has said that the tasks compute, nothing is measured or watched: before a function's first call it is
+found out where it can go, and all its calls go there.
+
 What moves it back: crossing turns out to cost nearly as much as the calls did, or fewer calls get done than before.
 
 Any thread. A subject's numbers are written without a lock: they are estimates, and what they decide is decided once,
@@ -39,7 +42,7 @@ from weft.executors._map import run_chunk, run_one
 
 if TYPE_CHECKING:
     from weft.executors._pool import PoolExecutor
-    from weft.executors._portable import Trial
+    from weft.executors._portable import Around, Trial
 
 __all__ = ["Move", "Router", "function_of"]
 
@@ -77,7 +80,21 @@ class Move:
 class _Subject:
     """A function, and what is known of its calls."""
 
-    __slots__ = ("away", "calls", "cpu", "crossing", "name", "rate", "refused", "sent", "settled", "slow", "window")
+    __slots__ = (
+        "around",
+        "away",
+        "calls",
+        "cpu",
+        "crossing",
+        "load",
+        "name",
+        "rate",
+        "refused",
+        "sent",
+        "settled",
+        "slow",
+        "window",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -85,8 +102,10 @@ class _Subject:
         self.cpu = 0.0  # nanoseconds of this interpreter's CPU that a call takes here
         self.crossing = 0.0  # the same for one that is sent away
         self.rate = 0.0  # calls in a second, by all threads, when it was moved
+        self.load = (0.0, 0.0, 0.0)  # of the executor, when it was found to wait for the GIL
         self.settled = False  # nothing more is to be found out
         self.away: PoolExecutor | None = None
+        self.around: Around | None = None  # what it found here, which workers have too
         self.sent = 0
         self.window: tuple[int, int] = (0, 0)  # when it began, and `sent` then
         self.slow = 0  # windows
@@ -128,11 +147,19 @@ class Router:
         flavors: Where they may go, best first.
         make: Makes a pool of one of these flavors.
         tell: Is told what is found out.
+        told: Somebody knows that the tasks compute: all of them go away, from the first one on, unmeasured.
     """
 
     def __init__(
-        self, flavors: Sequence[str], make: Callable[[str], PoolExecutor], tell: Callable[[Move], object]
+        self,
+        flavors: Sequence[str],
+        make: Callable[[str], PoolExecutor],
+        tell: Callable[[Move], object],
+        *,
+        told: bool = False,
     ) -> None:
+        self._told = told
+        self._choosing = threading.Lock()
         self._flavors = tuple(flavors)
         self._make = make
         self._tell = tell
@@ -201,6 +228,8 @@ class Router:
 
     def __call__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         subject = self._subject_of(fn, args)
+        if self._told and subject is not None and not subject.settled:
+            self._choose(subject, fn, args)
         if subject is None or subject.settled:
             if subject is not None and subject.away is not None:
                 return self._send(subject, fn, args, kwargs)
@@ -224,7 +253,7 @@ class Router:
     def _passed(self) -> None:
         """A call has gone through the router; if that goes on for nothing, it is left out."""
         self._look -= 1
-        if self._look <= 0 and not self._pools:
+        if self._look <= 0 and not self._told and not self._pools:
             owner = None if self._owner is None else self._owner()
             if owner is not None:
                 owner._route(None)
@@ -246,7 +275,8 @@ class Router:
         if trial is not None:
             why_not = trial.ended(result, gives_nothing=_gives_nothing(fn, result))
             if why_not is None:
-                self._jobs.put(lambda: self._try_away(subject, fn, args, kwargs, result))
+                around = trial.around
+                self._jobs.put(lambda: self._try_away(subject, around, fn, args, kwargs, result))
             else:
                 self._stays(subject, "cannot_move", why_not)
         self._passed()
@@ -278,6 +308,7 @@ class Router:
             if subject.settled:
                 return None
             subject.settled = True
+            subject.load = self._window.load() or subject.load
         from weft.executors._portable import Trial  # most programs never come here
 
         inner, rest = _inner(fn, args)
@@ -287,7 +318,7 @@ class Router:
         self._tell(Move("threads", code, f"{subject.name}: {why}", self._evidence(subject)))
 
     def _evidence(self, subject: _Subject) -> dict[str, object]:
-        load = self._window.load() or (0.0, 0.0, 0.0)
+        load = subject.load
         return {
             "function": subject.name,
             "cpu_per_call": round(subject.cpu / 1e9, 7),
@@ -299,7 +330,8 @@ class Router:
 
     # ---- away
 
-    def _try_away(self, subject: _Subject, fn: Any, args: Any, kwargs: Any, result: Any) -> None:
+    def _try_away(self, subject: _Subject, around: Around, fn: Any, args: Any, kwargs: Any, result: Any) -> None:
+        from weft._payloads.surroundings import likeness
         from weft.executors._portable import why_not_main
 
         inner, rest = _inner(fn, args)
@@ -312,23 +344,62 @@ class Router:
             try:
                 pool = self._pool(flavor)
                 parcel = (there_and_back, inner, (rest, kwargs), _portable_result(fn, result))
-                pool.submit(*parcel).result()  # the first worker starts, and imports what it needs
+                # The first worker starts, and imports what it needs.
+                there = pool.submit(likeness, *around.question).result()
+                pool.submit(*parcel).result()
                 before = thread_time_ns()
                 for _ in range(2):
                     pool.submit(*parcel).result()
+                    around.changed()
                 subject.crossing = (thread_time_ns() - before) / 2
             except Exception as error:
                 why_not = f"in {flavor}: {type(error).__name__}: {error}"
                 continue
+            differs, changed = around.why_not_there(there), around.changed()
+            if differs is not None or changed is not None:
+                why_not = differs or f"it uses {changed}, which has changed since it was looked at"
+                break
             if subject.crossing > MOST_CROSSING * subject.cpu:
                 why_not = (
                     f"a call takes {subject.cpu / 1e6:.2f} ms, and crossing to {flavor} and back "
                     f"{subject.crossing / 1e6:.2f} ms of it"
                 )
                 break
+            subject.around = around
             self._move(subject, flavor, pool)
             return
         self._stays(subject, "cannot_move", why_not)
+
+    def _choose(self, subject: _Subject, fn: Any, args: Any) -> None:
+        """Somebody has said that the tasks compute: where this function's go, before the first of them runs."""
+        from weft._payloads.isolation import refusing_extension
+        from weft._payloads.surroundings import likeness
+        from weft.executors._portable import around, why_not_main
+
+        with self._choosing:  # which the others that are to run it wait for
+            if subject.settled:
+                return
+            inner, _ = _inner(fn, args)
+            evidence: dict[str, object] = {"function": subject.name}
+            refused = why_not_main(inner)
+            for flavor in self._flavors if refused is None else ():
+                try:
+                    pool = self._pool(flavor)
+                    pool.submit(likeness, *around(inner).question).result()
+                except Exception as error:
+                    extension = refusing_extension(error)
+                    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                    refused = f"it cannot go to {flavor}: {said if extension is None else f'{extension} refuses'}"
+                    evidence[f"{flavor}_refused"] = refused
+                    continue
+                also = "" if refused is None else f"; {refused}"
+                said = f"{subject.name} is said to compute, and {flavor} run Python side by side{also}"
+                self._tell(Move(flavor, "cpu_bound", said, evidence))
+                subject.away = pool
+                subject.settled = True
+                return
+            subject.settled = True
+            self._tell(Move("threads", "cannot_move", f"{subject.name}: {refused}", evidence))
 
     def _pool(self, flavor: str) -> PoolExecutor:
         with self._lock:
@@ -342,8 +413,7 @@ class Router:
         return pool
 
     def _move(self, subject: _Subject, flavor: str, pool: PoolExecutor) -> None:
-        load = self._window.load()
-        cpus = 1.0 if load is None else max(load[1], 0.1)
+        cpus = max(subject.load[1], 0.1)
         subject.rate = cpus * 1e9 / max(subject.cpu, 1.0)
         reason = (
             f"{subject.name} takes {subject.cpu / 1e6:.2f} ms of CPU a call, and the threads together get no more than "
@@ -357,9 +427,14 @@ class Router:
             owner._route(self)
 
     def _send(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
-        pool = subject.away
-        assert pool is not None
+        pool, around = subject.away, subject.around
+        if pool is None:  # it came back this moment
+            return fn(*args, **kwargs)
         cpu = thread_time_ns()
+        changed = None if around is None else around.changed()
+        if changed is not None:
+            self._move_back(subject, f"{changed} has changed, which workers do not see")
+            return fn(*args, **kwargs)
         try:
             future: _core.Future[Any] = pool.submit(_REMOTE[fn] if fn in _REMOTE else fn, *args, **kwargs)  # noqa: SIM401  # no None in its type
         except (PayloadError, RuntimeError):  # this call cannot cross; or the pool is broken, or ends
@@ -373,12 +448,13 @@ class Router:
         error = future.exception()
         if isinstance(error, PayloadError) and not error.ran:
             return self._run_here(subject, fn, args, kwargs)
-        self._judge(subject, thread_time_ns() - cpu)
+        if not self._told:
+            self._judge(subject, thread_time_ns() - cpu)
         return future.result()
 
     def _run_here(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
         subject.refused += 1
-        if subject.refused >= 4 and subject.refused * 4 > subject.sent:
+        if not self._told and subject.refused >= 4 and subject.refused * 4 > subject.sent:
             self._move_back(subject, f"{subject.refused} calls could not cross")
         return fn(*args, **kwargs)
 
@@ -406,7 +482,7 @@ class Router:
         with self._lock:
             if subject.away is None:
                 return
-            subject.away = None
+            subject.away = subject.around = None
         self._tell(Move("threads", "moved_back", f"{subject.name}: {why}", self._evidence(subject)))
 
 
