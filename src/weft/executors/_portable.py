@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType, MethodType
-from typing import Any
+from typing import Any, cast
 
 from weft._payloads.main_module import ALIAS, is_interruption, main_can_be_found
 from weft._payloads.pickling import PayloadPickler, dump
@@ -187,7 +187,8 @@ def _roots(fn: Any) -> tuple[FunctionType | type, ...]:
     while isinstance(fn, functools.partial | MethodType):
         if isinstance(fn, MethodType):
             found.append(_or_its_class(fn.__self__))
-        fn = getattr(fn, "__func__", None) or getattr(fn, "func", None)
+        bound = cast("Any", fn)
+        fn = bound.__func__ if isinstance(fn, MethodType) else bound.func
     # What a function of C is an object of has no name.
     return tuple(one for one in found if isinstance(one, FunctionType) or one.__module__ != "builtins")
 
