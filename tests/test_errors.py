@@ -22,6 +22,11 @@ STDLIB_BASE = {
     "RemoteError": RuntimeError,
     "WorkerCrashed": concurrent.futures.BrokenExecutor,
     "WorkerStartFailed": concurrent.futures.BrokenExecutor,
+    "SpawnMethodUnavailable": RuntimeError,
+    "RemoteActorError": RuntimeError,
+    "ActorDied": RuntimeError,
+    "ChannelClosed": ConnectionError,
+    "ChannelFault": ConnectionError,
 }
 
 EXAMPLES = [
@@ -37,6 +42,11 @@ EXAMPLES = [
     errors.RemoteError("app.BadRow: row 3", type_name="app.BadRow", traceback="Traceback ..."),
     errors.WorkerCrashed(pid=1234, signal=9, task="fetch"),
     errors.WorkerStartFailed(why="no room", remedy="make some"),
+    errors.SpawnMethodUnavailable(method="interpreter", needs="Python 3.14 or newer"),
+    errors.RemoteActorError(path=("root", "parser"), type_name="app.BadRow", traceback="Traceback ..."),
+    errors.ActorDied(path=("root", "parser"), pid=1234, signal=9),
+    errors.ChannelClosed(),
+    errors.ChannelFault("garbage"),
 ]
 
 

@@ -15,7 +15,7 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import aio, compat, config, debug, errors, execution, executors, futures, kernels, parallel
+    from weft import actors, aio, compat, config, debug, errors, execution, executors, futures, kernels, parallel
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -54,6 +54,7 @@ __all__ = [
     "Run",
     "RuntimeConfig",
     "TaskGroup",
+    "actors",
     "add_decision_listener",
     "aio",
     "async_",
@@ -114,7 +115,7 @@ _HOMES = {
     "when_any": "weft.futures",
 }
 _SUBMODULES = frozenset(
-    {"aio", "compat", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
+    {"actors", "aio", "compat", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
 )
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.

@@ -25,6 +25,9 @@ def reset() -> None:
     for module, function in (
         ("weft.futures._default", "shutdown"),
         ("weft.futures._default_workers", "shutdown"),
+        ("weft.actors._spawn", "forget"),
+        ("weft.actors._spawn._homes", "forget"),
+        ("weft.actors._spawn.process", "forget"),
         ("weft.executors._template.template", "forget"),
         ("weft.executors._spares", "forget"),
         ("weft._capabilities", "forget"),

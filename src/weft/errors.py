@@ -20,12 +20,16 @@ The C++ core imports four of these by name and calls them with one positional me
 Pinned by tests/test_errors.py.
 """
 
+import builtins
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor
 from concurrent.futures.thread import BrokenThreadPool
 from pickle import PicklingError
 
 __all__ = [
+    "ActorDied",
+    "ChannelClosed",
+    "ChannelFault",
     "FlavorUnavailable",
     "InitializerFailed",
     "Interrupted",
@@ -33,7 +37,9 @@ __all__ = [
     "MissingDependency",
     "PayloadError",
     "PoolForked",
+    "RemoteActorError",
     "RemoteError",
+    "SpawnMethodUnavailable",
     "TaskTimeout",
     "WeftError",
     "WorkerCrashed",
@@ -287,6 +293,38 @@ class FlavorUnavailable(WeftError, RuntimeError):
         self.needs = needs
 
 
+class SpawnMethodUnavailable(WeftError, RuntimeError):
+    """This Python cannot start actors by the method that was asked for.
+
+    Attributes:
+        method: The spawn method that was asked for.
+        needs: What it would take, such as ``"Python 3.14 or newer"``.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        method: See the attribute.
+        needs: See the attribute.
+
+    Example:
+        >>> from weft.errors import SpawnMethodUnavailable
+        >>> print(SpawnMethodUnavailable(method="interpreter", needs="Python 3.14 or newer"))
+        spawn method 'interpreter' is not available here: it needs Python 3.14 or newer; use spawn="process"
+    """
+
+    method: str | None
+    needs: str | None
+
+    def __init__(self, message: str = "", *, method: str | None = None, needs: str | None = None) -> None:
+        if not message:
+            what = "that spawn method" if method is None else f"spawn method {method!r}"
+            why = "" if needs is None else f": it needs {needs}"
+            instead = "thread" if method == "process" else "process"
+            message = f'{what} is not available here{why}; use spawn="{instead}"'
+        super().__init__(message)
+        self.method = method
+        self.needs = needs
+
+
 class MissingDependency(WeftError, ImportError):
     """A package is not installed that an optional part of weft is built on.
 
@@ -492,3 +530,149 @@ class RemoteError(WeftError, RuntimeError):
         super().__init__(message or f"a task raised {type_name or 'an exception'}, which cannot be rebuilt here")
         self.type_name = type_name
         self.traceback = traceback
+
+
+# ---- actors ----------------------------------------------------------------------------------------
+
+
+class RemoteActorError(WeftError, RuntimeError):
+    """Something raised in an actor. The exception itself, with its traceback there, is ``__cause__``.
+
+    Attributes:
+        path: The names of the actor and of those above it, the outermost first: ``("root", "service", "parser")``.
+        type_name: The module and name of the exception's class.
+        traceback: The traceback as text, as the actor would have printed it.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        path: See the attribute.
+        type_name: See the attribute.
+        traceback: See the attribute.
+
+    Example:
+        >>> from weft.errors import RemoteActorError
+        >>> error = RemoteActorError(path=("root", "parser"), type_name="ValueError", traceback="Traceback ...")
+        >>> print(error)
+        actor 'root/parser' raised ValueError; its traceback there is the cause of this error
+    """
+
+    path: tuple[str, ...]
+    type_name: str | None
+    traceback: str | None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: Iterable[str] = (),
+        type_name: str | None = None,
+        traceback: str | None = None,
+    ) -> None:
+        path = tuple(path)
+        if not message:
+            who = f"actor {'/'.join(path)!r}" if path else "an actor"
+            message = f"{who} raised {type_name or 'an exception'}; its traceback there is the cause of this error"
+        super().__init__(message)
+        self.path = path
+        self.type_name = type_name
+        self.traceback = traceback
+
+    @property
+    def type(self) -> builtins.type[BaseException] | None:
+        """The class of the exception, where it could be rebuilt here; else None."""
+        cause = self.__cause__
+        return None if cause is None or isinstance(cause, RemoteError) else cause.__class__
+
+
+class ActorDied(RemoteActorError):
+    """An actor ended without having been asked to, or gave no sign of life for too long.
+
+    Attributes:
+        pid: The process id that it had, or None where it was no process.
+        signal: The number of the signal that killed it, or None.
+        exit_code: The status it exited with, or None.
+        why: What else is known, or None.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        path: See `RemoteActorError`.
+        pid: See the attribute.
+        signal: See the attribute.
+        exit_code: See the attribute.
+        why: See the attribute.
+
+    Example:
+        >>> from weft.errors import ActorDied
+        >>> print(ActorDied(path=("root", "parser"), pid=1234, exit_code=3))
+        actor 'root/parser' (process 1234) exited with status 3; start it again, or use strategy="one_for_one"
+    """
+
+    pid: int | None
+    signal: int | None
+    exit_code: int | None
+    why: str | None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: Iterable[str] = (),
+        pid: int | None = None,
+        signal: int | None = None,
+        exit_code: int | None = None,
+        why: str | None = None,
+    ) -> None:
+        path = tuple(path)
+        if not message:
+            who = f"actor {'/'.join(path)!r}" if path else "an actor"
+            who += "" if pid is None else f" (process {pid})"
+            if signal is not None:
+                what = "was killed by " + _signal_name_and_guess(signal)
+            elif exit_code is not None:
+                what = f"exited with status {exit_code}"
+            else:
+                what = why or "died"
+            message = f'{who} {what}; start it again, or use strategy="one_for_one"'
+        super().__init__(message, path=path)
+        self.pid = pid
+        self.signal = signal
+        self.exit_code = exit_code
+        self.why = why
+
+
+class ChannelClosed(WeftError, ConnectionError):
+    """The channel to an actor is closed: it has ended, or the connection has.
+
+    Attributes:
+        path: The names of the actor and of those above it, where it is known.
+
+    Args:
+        message: What happened.
+
+    Example:
+        >>> from weft.errors import ChannelClosed
+        >>> issubclass(ChannelClosed, ConnectionError)
+        True
+    """
+
+    path: tuple[str, ...]
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or "the channel to the actor is closed; the actor has ended")
+        self.path = ()
+
+
+class ChannelFault(ChannelClosed):
+    """A channel was closed since what came in was none of weft's: garbage, half a message, or a stranger's.
+
+    Args:
+        message: What came.
+
+    Example:
+        >>> from weft.errors import ChannelClosed, ChannelFault
+        >>> issubclass(ChannelFault, ChannelClosed)
+        True
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or "what came in on the channel is not weft's; the channel is closed")

@@ -20,6 +20,7 @@
 #include "pool/drain.hpp"
 #include "pool/fork.hpp"
 #include "pool/pool.hpp"
+#include "remote/actor_interpreter.hpp"
 #include "remote/own_interpreter.hpp"
 #include "tracing/trace.hpp"
 
@@ -135,7 +136,8 @@ int module_exec(PyObject* module) {
     return -1;
   }
   for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions,
-                                 await_functions, region_functions, kernel_functions, linear_functions, spare_functions}) {
+                                 await_functions, region_functions, kernel_functions, linear_functions, spare_functions,
+                                 actor_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
 #ifdef WEFT_PROCESSES

@@ -173,13 +173,22 @@ def _leave_if_stuck(pools: Iterable[_core.Pool]) -> None:
     """Where an interpreter is left behind, has the process leave right after the `atexit` callbacks."""
     left = [name.name for pool in pools if (its := pool._worker_threads()).hold_interpreters for name in its.alive()]
     if left and _core.in_main_interpreter():
-        _logger.warning(
-            "interpreters that cannot be ended are left behind (%s): the process leaves with exit status %d once the "
-            "atexit callbacks have run",
-            _listed(left),
-            _status_of_leaving(),
-        )
-        atexit.register(_leave)
+        leave_at_exit(left)
+
+
+def leave_at_exit(left: Sequence[str]) -> None:
+    """Has the process leave right after the `atexit` callbacks: called while Python ends, by who leaves one behind.
+
+    Args:
+        left: The names of the interpreters that cannot be ended.
+    """
+    _logger.warning(
+        "interpreters that cannot be ended are left behind (%s): the process leaves with exit status %d once the "
+        "atexit callbacks have run",
+        _listed(left),
+        _status_of_leaving(),
+    )
+    atexit.register(_leave)
 
 
 def _status_of_leaving() -> int:

@@ -12,10 +12,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 
 from weft import _core
 
-__all__ = ["Spares", "spares"]
+__all__ = ["Spares", "spares", "wanted"]
 
 _DEFAULT = 1
 _PAUSE = 0.1  # seconds after one was taken; whoever takes several has had them by then
@@ -25,10 +26,23 @@ _logger = logging.getLogger("weft")
 
 
 class Spares:
-    """The interpreters that are ready, and the thread that makes them."""
+    """The interpreters that are ready, and the thread that makes them.
 
-    def __init__(self, wanted: int) -> None:
+    Args:
+        wanted: How many.
+        make: Makes one.
+        end: Ends one that nobody took.
+    """
+
+    def __init__(
+        self,
+        wanted: int,
+        make: Callable[[], object] = _core.make_spare_interpreter,
+        end: Callable[[object], None] = _core.end_spare_interpreter,
+    ) -> None:
         self._wanted = wanted
+        self._make_one = make
+        self._end_one = end
         self._changed = threading.Condition()
         self._ready: list[object] = []
         self._maker: threading.Thread | None = None
@@ -64,11 +78,11 @@ class Spares:
             self._changed.wait_for(lambda: not self._making, _MADE_WITHIN)
             ready, self._ready = self._ready, []
         for spare in ready:
-            _core.end_spare_interpreter(spare)
+            self._end_one(spare)
 
     def after_fork_in_child(self) -> None:
         """Starts anew: another thread may have held the lock, and the one that makes them is not here."""
-        self.__init__(self._wanted)
+        self.__init__(self._wanted, self._make_one, self._end_one)
 
     def _start_maker(self, pause: float) -> None:
         if self._closed or self._maker is not None or len(self._ready) >= self._wanted:
@@ -88,7 +102,7 @@ class Spares:
             while self._begin():
                 spare = None
                 try:
-                    spare = _core.make_spare_interpreter()
+                    spare = self._make_one()
                 finally:
                     with self._changed:
                         self._making = False
@@ -106,7 +120,8 @@ class Spares:
             return self._making
 
 
-def _wanted() -> int:
+def wanted() -> int:
+    """How many are to be kept ready: `WEFT_SPARE_INTERPRETERS`."""
     if not _core.in_main_interpreter():
         return 0
     text = os.environ.get("WEFT_SPARE_INTERPRETERS", str(_DEFAULT))
@@ -116,7 +131,7 @@ def _wanted() -> int:
     return _DEFAULT
 
 
-spares = Spares(_wanted())
+spares = Spares(wanted())
 
 
 def forget() -> None:

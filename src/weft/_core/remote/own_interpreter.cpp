@@ -35,23 +35,6 @@ void search_in(const std::vector<std::string>& folders) {
   PyErr_Clear();
 }
 
-PyThreadState* enter_new_interpreter() {
-  const std::vector<std::string> folders = search_path();
-  PyInterpreterConfig config{};
-  config.use_main_obmalloc = 0;
-  config.allow_fork = 0;
-  config.allow_exec = 0;
-  config.allow_threads = 1;
-  config.allow_daemon_threads = 0;
-  config.check_multi_interp_extensions = 1;
-  config.gil = PyInterpreterConfig_OWN_GIL;
-  PyThreadState* made = nullptr;
-  const PyStatus status = Py_NewInterpreterFromConfig(&made, &config);
-  if (PyStatus_Exception(status)) return nullptr;
-  search_in(folders);
-  return made;
-}
-
 // SAFETY: a capsule of this name holds what make_spare_interpreter() put there.
 PyInterpreterState* interpreter_in(PyObject* capsule) {
   return static_cast<PyInterpreterState*>(PyCapsule_GetPointer(capsule, kSpare));
@@ -59,7 +42,7 @@ PyInterpreterState* interpreter_in(PyObject* capsule) {
 
 PyObject* make_spare_interpreter(PyObject*, PyObject*) {
   PyThreadState* ours = PyThreadState_Get();
-  PyThreadState* made = enter_new_interpreter();
+  PyThreadState* made = enter_new_interpreter(true);
   if (made == nullptr) {
     PyErr_SetString(PyExc_RuntimeError, "no interpreter could be made");
     return nullptr;
@@ -88,13 +71,30 @@ PyObject* end_spare_interpreter(PyObject*, PyObject* capsule) {
 
 }  // namespace
 
+PyThreadState* enter_new_interpreter(bool own_gil) {
+  const std::vector<std::string> folders = search_path();
+  PyInterpreterConfig config{};
+  config.use_main_obmalloc = own_gil ? 0 : 1;
+  config.allow_fork = own_gil ? 0 : 1;
+  config.allow_exec = own_gil ? 0 : 1;
+  config.allow_threads = 1;
+  config.allow_daemon_threads = own_gil ? 0 : 1;
+  config.check_multi_interp_extensions = own_gil ? 1 : 0;
+  config.gil = own_gil ? PyInterpreterConfig_OWN_GIL : PyInterpreterConfig_SHARED_GIL;
+  PyThreadState* made = nullptr;
+  const PyStatus status = Py_NewInterpreterFromConfig(&made, &config);
+  if (PyStatus_Exception(status)) return nullptr;
+  search_in(folders);
+  return made;
+}
+
 PyThreadState* enter_own_interpreter(PyObject* spares) {
   PyObject* spare = PyObject_CallNoArgs(spares);
   if (spare == nullptr) PyErr_WriteUnraisable(spares);
   PyInterpreterState* interpreter = spare == nullptr || spare == Py_None ? nullptr : interpreter_in(spare);
   if (PyErr_Occurred()) PyErr_WriteUnraisable(spares);
   Py_XDECREF(spare);  // SAFETY: the call's result; a capsule does not own the interpreter
-  if (interpreter == nullptr) return enter_new_interpreter();
+  if (interpreter == nullptr) return enter_new_interpreter(true);
   PyThreadState* entered = PyThreadState_New(interpreter);
   PyThreadState_Swap(entered);
   return entered;

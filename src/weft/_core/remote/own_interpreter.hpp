@@ -8,6 +8,10 @@
 
 namespace weft::core {
 
+// Takes the calling thread out of its interpreter and into a new one, with a GIL of its own or with the caller's, that finds modules
+// as the caller does. Null, with nothing set and the thread where it was: none could be made.
+PyThreadState* enter_new_interpreter(bool own_gil);
+
 // Takes the calling thread out of its interpreter and into one that `spares` gives, or else into a new one that finds modules as
 // the caller does. Null, with nothing set and the thread where it was: none could be made.
 PyThreadState* enter_own_interpreter(PyObject* spares);

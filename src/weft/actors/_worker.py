@@ -1,0 +1,136 @@
+"""An actor's worker thread: it runs plain functions, one at a time, in the order in which their calls came.
+
+The thread begins with the first of them. What comes of a call is handed to `report` in this thread, so that it goes to
+the parent without a detour over the loop. The loop's thread may take a call back: one that waits is dropped, one that
+runs has `Interrupted` raised in it. The lock sees to it that this hits no other call; an interrupt that comes as the
+call returns is swallowed here.
+
+Ends with `end`, which interrupts what runs again and again, and returns when the thread has left. A call that is stuck
+in C keeps it; then the parent kills or abandons the actor.
+Pinned by tests/actors/test_calls.py and test_ending.py.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Mapping
+from queue import SimpleQueue
+from typing import Any
+
+import anyio
+
+from weft import _core
+from weft.actors._loops import Loop
+from weft.errors import Interrupted
+
+__all__ = ["Worker"]
+
+_ASK_AGAIN = 0.02  # seconds between interrupts
+
+type Report = Callable[[int, bool, object], None]
+
+
+class Worker:
+    """The worker thread of one actor.
+
+    Args:
+        loop: The actor's loop.
+        report: Takes the number of a call, whether it returned, and what it returned or raised.
+        name: What the thread is called.
+    """
+
+    def __init__(self, loop: Loop, report: Report, name: str) -> None:
+        self._loop = loop
+        self._report = report
+        self._name = name
+        self._queue: SimpleQueue[tuple[int, Callable[..., Any], Mapping[str, Any]] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._current: int | None = None
+        self._unwanted: set[int] = set()
+        self._waiting: set[int] = set()
+        self._thread: threading.Thread | None = None
+        self._left = anyio.Event()
+        self._context = contextvars.copy_context()
+
+    def put(self, number: int, fn: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+        """A call has come. The loop's thread."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._context.run, args=(self._run,), name=self._name)
+            self._thread.daemon = _core.in_main_interpreter()
+            self._thread.start()
+        self._waiting.add(number)
+        self._queue.put((number, fn, kwargs))
+
+    def take_back(self, number: int) -> None:
+        """A call is unwanted. The loop's thread."""
+        with self._lock:
+            if self._current == number:
+                self._interrupt_lock_held()
+            elif number in self._waiting:
+                self._unwanted.add(number)
+
+    def _interrupt_lock_held(self) -> None:
+        if self._thread is not None and self._thread.ident is not None:
+            _core.raise_in_thread(self._thread.ident, Interrupted)
+
+    async def end(self) -> None:
+        """No calls any more: drops those that wait, interrupts the one that runs, and waits for the thread."""
+        if self._thread is None:
+            return
+        with self._lock:
+            self._unwanted |= self._waiting
+        self._queue.put(None)
+        while True:
+            with self._lock:
+                if self._current is not None:
+                    self._interrupt_lock_held()
+            with anyio.move_on_after(_ASK_AGAIN):
+                await self._left.wait()
+            if self._left.is_set():
+                self._thread.join()
+                return
+
+    # ---- the thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        over = False
+        while not over:
+            try:
+                over = self._next()
+            except Interrupted:  # it came as the call returned
+                continue
+        self._loop.post(self._left.set)
+
+    def _next(self) -> bool:
+        item = self._queue.get()
+        if item is None:
+            return True
+        number, fn, kwargs = item
+        good, outcome = False, None
+        with self._lock:
+            self._waiting.discard(number)
+            if number not in self._unwanted:
+                self._current = number
+        try:
+            if self._current == number:
+                outcome, good = fn(**kwargs), True
+            else:
+                outcome = Interrupted("the call was taken back before it began")
+        except BaseException as error:
+            outcome = error
+        finally:
+            self._leave(number)
+        self._report(number, good, outcome)
+        return False
+
+    def _leave(self, number: int) -> None:
+        """From here on no interrupt is raised; one that is on its way is met now."""
+        while True:
+            try:
+                with self._lock:
+                    self._current = None
+                    self._unwanted.discard(number)
+                return
+            except Interrupted:
+                continue

@@ -1,0 +1,188 @@
+"""What the actors of the tests run. A module of its own, as actors import it."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+import anyio
+
+from weft.actors import Context, current_actor, open_nursery
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+async def add_async(a: int, b: int) -> int:
+    await anyio.sleep(0)
+    return a + b
+
+
+def whoami() -> tuple[str, tuple[str, ...], str | None]:
+    actor = current_actor()
+    return actor.name, actor.path, actor.spawn
+
+
+async def whoami_async() -> tuple[str, tuple[str, ...], str | None]:
+    return whoami()
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def thread_name() -> str:
+    return threading.current_thread().name
+
+
+def fail(message: str = "no") -> None:
+    raise ValueError(message)
+
+
+async def fail_async(message: str = "no") -> None:
+    await anyio.sleep(0)
+    raise ValueError(message)
+
+
+async def sleep_forever() -> None:
+    await anyio.sleep_forever()
+
+
+async def spin_async() -> None:
+    while True:
+        pass
+
+
+def spin() -> None:
+    while True:
+        pass
+
+
+async def sleep_in_c(seconds: float) -> None:
+    """Lets go of the GIL, and of nothing else: no interrupt gets through."""
+    time.sleep(seconds)
+
+
+def die(status: int = 3) -> None:
+    os._exit(status)
+
+
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+def echo(value: Any) -> Any:
+    return value
+
+
+def make_lock() -> Any:
+    return threading.Lock()
+
+
+state = {"count": 0}
+
+
+def count() -> int:
+    state["count"] += 1
+    return state["count"]
+
+
+async def ignore_cancellation(until: float) -> None:
+    end = time.monotonic() + until
+    while time.monotonic() < end:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(0.01)
+
+
+async def clean_up(seconds: float, path: str) -> None:
+    try:
+        await anyio.sleep_forever()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(seconds)
+        with open(path, "w") as file:
+            file.write("clean")
+
+
+async def numbers(ctx: Context, first: int, count: int) -> str:
+    await ctx.started(first)
+    async with ctx.open_stream() as stream:
+        for number in range(first, first + count):
+            await stream.send(number)
+    return "done"
+
+
+async def double(ctx: Context) -> int:
+    await ctx.started()
+    done = 0
+    async with ctx.open_stream() as stream:
+        async for number in stream:
+            await stream.send(2 * number)
+            done += 1
+    return done
+
+
+async def fail_in_context(ctx: Context, after: bool) -> None:
+    if not after:
+        raise ValueError("before started")
+    await ctx.started("first")
+    raise ValueError("after started")
+
+
+async def hold_context(ctx: Context, path: str) -> None:
+    await ctx.started()
+    try:
+        await anyio.sleep_forever()
+    finally:
+        with open(path, "w") as file:
+            file.write("cancelled")
+
+
+async def never_start(ctx: Context) -> None:
+    pass
+
+
+async def nest(spawn: str, depth: int) -> tuple[str, ...]:
+    return await nest_in(spawn, depth)
+
+
+async def nest_in(child: str, depth: int) -> tuple[str, ...]:
+    if depth == 0:
+        return current_actor().path
+    async with open_nursery(spawn=child) as nursery:
+        portal = await nursery.run_in_actor(nest_in, name=f"level{depth}", child=child, depth=depth - 1)
+        return await portal.result()
+
+
+async def nest_failure(child: str) -> None:
+    async with open_nursery(spawn=child) as nursery:
+        await nursery.run_in_actor(fail, name="inner", message="deep")
+
+
+def talk() -> None:
+    print("printed there")
+    logging.getLogger("tests.actors").warning("logged there")
+
+
+async def fail_stubbornly(seconds: float) -> None:
+    """Fails, and its siblings take as long as they may to end."""
+    try:
+        await anyio.sleep(0.1)
+        raise ValueError("no")
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(seconds / 2)
+
+
+def fail_twice(path: str) -> int:
+    with open(path, "a") as file:
+        file.write("x")
+    tries = os.path.getsize(path)
+    if tries < 3:
+        raise ValueError(f"try {tries}")
+    return tries

@@ -1,0 +1,249 @@
+"""The end of actors: ask, wait, interrupt, kill or abandon, each bounded; and nobody waits for one that died."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.actors import functions
+from tests.actors.conftest import HERE, KINDS, Run
+from tests.lateness import Late
+from weft import errors
+from weft.actors import open_nursery
+
+MODULE = functions.__name__
+INTERPRETERS = [method for method in HERE if method.startswith("interpreter")]
+
+
+async def cancelled_while(
+    method: str, fn, grace: float = 1.0, hard_kill: float = 3.0, **kwargs
+) -> tuple[float, float, int]:
+    """Cancels an actor that runs something. How long that took, the longest step of this loop meanwhile, and abandoned."""
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await anyio.sleep(0.005)
+            longest = max(longest, time.monotonic() - before)
+
+    async with anyio.create_task_group() as tasks:
+        async with open_nursery(spawn=method, grace=grace, hard_kill=hard_kill) as nursery:
+            await nursery.run_in_actor(fn, **kwargs)
+            await anyio.sleep(0.1)
+            tasks.start_soon(tick)
+            begun = time.monotonic()
+            nursery.cancel()
+        took = time.monotonic() - begun
+        tasks.cancel_scope.cancel()
+    return took, longest, nursery.abandoned
+
+
+@pytest.mark.parametrize("method", KINDS)
+@pytest.mark.parametrize("fn", [functions.spin_async, functions.spin])
+def test_a_child_that_spins_in_python_is_stopped_and_the_parents_loop_lives(run: Run, method: str, fn) -> None:
+    took, longest, abandoned = run(cancelled_while, method, fn)
+    assert abandoned == 0
+    print(f"took {took:.3f} s, longest step {longest:.3f} s")
+    if took > 2.5 or longest > 1.0:
+        raise Late(f"took {took:.3f} s, and the loop stood still for {longest:.3f} s")
+
+
+@pytest.mark.leaves_threads("one is abandoned, which is the point")
+@pytest.mark.parametrize("method", ["thread", *INTERPRETERS[:1]])
+def test_a_child_stuck_in_c_is_abandoned_and_reported(run: Run, method: str, caplog: pytest.LogCaptureFixture) -> None:
+    took, longest, abandoned = run(cancelled_while, method, functions.sleep_in_c, 0.1, 0.3, seconds=2.0)
+    assert abandoned == 1
+    assert "is abandoned" in caplog.text
+    if took > 1.5 or longest > 1.0:
+        raise Late(f"took {took:.3f} s, and the loop stood still for {longest:.3f} s")
+
+
+@pytest.mark.parametrize("method", [method for method in KINDS if "interpreter" not in method and method != "thread"])
+def test_a_process_stuck_in_c_is_killed(run: Run, method: str) -> None:
+    took, _, abandoned = run(cancelled_while, method, functions.sleep_in_c, 0.1, 0.3, seconds=60.0)
+    assert abandoned == 0
+    if took > 2.0:
+        raise Late(f"took {took:.3f} s")
+
+
+# An interrupt that hits trio's own code leaves a loop that says so in destructors; in a thread these may be run by anybody.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:Trio guest run:RuntimeWarning")
+def test_one_that_ignores_cancellation_is_interrupted(run: Run, spawn: str) -> None:
+    took, _, abandoned = run(cancelled_while, spawn, functions.ignore_cancellation, 0.2, 10.0, until=8.0)
+    assert abandoned == 0
+    assert took >= 0.15
+    if took > 4.0:
+        raise Late(f"took {took:.3f} s")
+
+
+def test_one_that_cleans_up_gets_its_grace(run: Run, spawn: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    run(cancelled_while, spawn, functions.clean_up, 5.0, 6.0, seconds=0.3, path=str(path))
+    assert path.read_text() == "clean"
+
+
+@pytest.mark.parametrize("spawn_here", ["thread", "process"])
+def test_many_that_fail_at_once_end_within_one_grace_period(run: Run, spawn_here: str) -> None:
+    count, grace = 25, 2.0
+
+    async def main() -> float:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with open_nursery(spawn=spawn_here, grace=grace, hard_kill=grace + 3) as nursery:
+                portals = [await nursery.start_actor(f"a{n}", enable_modules=[MODULE]) for n in range(count)]
+                begun = time.monotonic()
+                async with anyio.create_task_group() as tasks:
+                    for portal in portals:
+                        tasks.start_soon(lambda portal=portal: portal.run(functions.fail_stubbornly, seconds=grace))
+        assert all(health.state == "ended" for health in nursery.actors())
+        assert caught.value.subgroup(errors.RemoteActorError) is not None
+        return time.monotonic() - begun
+
+    took = run(main)
+    if took > 2 * grace + 2:
+        raise Late(f"took {took:.3f} s, where one grace period is {grace:g} s")
+
+
+def test_a_process_that_is_killed_is_an_actor_that_died(run: Run) -> None:
+    async def main() -> None:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with open_nursery(spawn="process") as nursery:
+                portal = await nursery.run_in_actor(functions.sleep_forever)
+                os.kill(nursery.actors()[0].pid, signal.SIGKILL)
+                await portal.result()
+        (error,) = caught.value.exceptions
+        assert isinstance(error, errors.ActorDied)
+        assert error.signal == signal.SIGKILL
+        assert error.path == ("root", "sleep_forever")
+        assert "was killed by SIGKILL" in str(error)
+
+    run(main)
+
+
+def test_one_that_crashes_while_it_starts(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "exits_at_import.py").write_text("import os; os._exit(7)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def main() -> None:
+        async with open_nursery(spawn="process") as nursery:
+            with pytest.raises(errors.ActorDied) as caught:
+                await nursery.start_actor("a", enable_modules=["exits_at_import"])
+            assert caught.value.exit_code == 7
+
+    run(main)
+
+
+@pytest.mark.deadline(240)
+@pytest.mark.parametrize("cycles", [int(os.environ.get("WEFT_ACTOR_CYCLES", "40"))])
+def test_starting_and_cancelling_again_and_again_leaves_nothing(run: Run, cycles: int) -> None:
+    """With WEFT_ACTOR_CYCLES=1000 the same a thousand times. Descriptors and threads are counted after each test."""
+
+    async def main() -> None:
+        for _ in range(cycles):
+            async with open_nursery(spawn="thread") as nursery:
+                portal = await nursery.start_actor("a", enable_modules=[MODULE])
+                await portal.cancel_actor()
+
+    run(main)
+
+
+# ---- programs of their own -----------------------------------------------------------------------------------
+
+
+def start(code: str, *args: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-X", "utf8", "-c", textwrap.dedent(code), *args],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+
+
+HOLD = """
+    import sys, anyio
+    from tests.actors import functions
+    from weft.actors import open_nursery
+    library, method, name = sys.argv[1:]
+    async def main():
+        async with open_nursery(spawn=method) as nursery:
+            await nursery.run_in_actor(getattr(functions, name))
+            print(*[health.pid for health in nursery.actors()], flush=True)
+            await anyio.sleep_forever()
+    anyio.run(main, backend=library)
+"""
+
+
+@pytest.mark.invariant(4)
+@pytest.mark.parametrize("name", ["sleep_forever", "spin_async"])
+def test_ctrl_c_ends_a_nursery_and_its_actors(library: str, spawn: str, name: str) -> None:
+    with start(HOLD, library, spawn, name) as program:
+        assert program.stdout is not None
+        pids = program.stdout.readline().split()
+        begun = time.monotonic()
+        program.send_signal(signal.SIGINT)
+        _, said = program.communicate(timeout=20)
+        took = time.monotonic() - begun
+    assert program.returncode in (130, -signal.SIGINT), said
+    assert said.count("KeyboardInterrupt") >= 1
+    for pid in pids:
+        assert int(pid) == program.pid or not Path(f"/proc/{pid}").exists()
+    if took > 3.0:
+        raise Late(f"took {took:.3f} s")
+
+
+@pytest.mark.parametrize("method", [m for m in ("process", "mp_spawn", "mp_forkserver") if m in HERE])
+def test_no_actor_outlives_a_parent_that_is_killed(method: str) -> None:
+    with start(HOLD_MAIN, "asyncio", method, "spin_async") as program:
+        assert program.stdout is not None
+        pids = program.stdout.readline().split()
+        program.kill()
+        program.wait(20)
+        end = time.monotonic() + 5
+        while any(is_alive(int(pid)) for pid in pids):
+            assert time.monotonic() < end
+            time.sleep(0.01)  # nothing tells when another's child is gone
+
+
+HOLD_MAIN = HOLD.replace("    anyio.run(main", "    if __name__ == '__main__': anyio.run(main")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("method", ["thread", *INTERPRETERS[:1]])
+def test_an_abandoned_actor_does_not_keep_the_program(method: str) -> None:
+    code = """
+        import sys, anyio, atexit
+        from tests.actors import functions
+        from weft.actors import open_nursery
+        atexit.register(print, "at exit")
+        async def main():
+            async with open_nursery(spawn=sys.argv[1], grace=0.1, hard_kill=0.3) as nursery:
+                await nursery.run_in_actor(functions.sleep_in_c, seconds=600.0)
+                await anyio.sleep(0.1)
+                nursery.cancel()
+            print(nursery.abandoned)
+        anyio.run(main)
+    """
+    with start(code, method) as program:
+        out, said = program.communicate(timeout=20)
+    assert out.split("\n")[0] == "1"
+    assert "at exit" in out
+    assert "is abandoned" in said
+    assert program.returncode == (0 if method == "thread" else 1), said
