@@ -88,9 +88,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[:] = [item for item in items if not is_slow(item) or is_of_spawn(item)]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def warm() -> Iterator[None]:
-    """What `weft.reset` would end after each test is kept until the last."""
+    """What `weft.reset` would end after each test is kept until the last of these."""
     forget = _homes.forget, process.forget
     with pytest.MonkeyPatch.context() as patch:
         for module in (_homes, process):

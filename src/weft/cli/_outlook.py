@@ -38,7 +38,7 @@ def outlook(config: RuntimeConfig | None = None) -> Decision:
         reason=verdict.reason,
         code=verdict.code,
         evidence={"gil_enabled": found.gil_enabled, "interpreters": found.interpreters, "cpus": found.cpus},
-        max_workers=_workers(verdict.flavor, config.max_workers, found.cpu_count),
+        max_workers=_workers(verdict.flavor, verdict.code, config.max_workers, found.cpu_count),
         thread_mode="nogil" if nogil else "gil",
     )
 
@@ -48,9 +48,9 @@ def takes_gil_for_off(config: RuntimeConfig) -> bool:
     return not capabilities().gil_enabled if config.thread_mode == "auto" else config.thread_mode == "nogil"
 
 
-def _workers(flavor: str, said: int | None, cpus: int) -> int | None:
+def _workers(flavor: str, code: str, said: int | None, cpus: int) -> int | None:
     if flavor == "serial":
         return 1
     if said is not None:
         return said
-    return cpus if flavor == "processes" else min(32, cpus + 4)
+    return cpus if flavor == "processes" or code == "cpu_bound" else min(32, cpus + 4)
