@@ -18,6 +18,7 @@ Pinned by tests/test_conftest.py.
 """
 
 import faulthandler
+import functools
 import gc
 import os
 import random
@@ -50,6 +51,7 @@ hangs = pytest.StashKey[TextIO]()
 if sys.version_info < (3, 14) and not sys._is_gil_enabled():
     wait_for_notice = threading.Event.wait
 
+    @functools.wraps(wait_for_notice)
     def wait(self: threading.Event, timeout: float | None = None) -> bool:
         end = None if timeout is None else time.monotonic() + timeout
         while True:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.executors import remote_tasks, tasks
+from tests.executors.child import wait_until
 from tests.executors.conftest import Pools, noted
 from tests.executors.flavors import PATIENCE, Can, needs
 from tests.executors.set_up_tasks import note
@@ -192,7 +193,7 @@ def test_backing_off_holds_no_worker(one: Any, flaky: NewFlaky):
         one.submit(tasks.nothing).result(PATIENCE)
     assert one.submit(tasks.echo, 5).result(PATIENCE) == 5
     assert not future.done()
-    assert not future.running()
+    wait_until(lambda: not future.running(), "it waits to be tried again")
     assert future.result(PATIENCE) == 2
     assert time.monotonic() - begin >= 0.29
 
@@ -214,7 +215,7 @@ def test_a_task_that_backs_off_can_be_cancelled(one: Any, flaky: NewFlaky):
     future = one.options(retries=5, backoff=60).submit(task)
     while not task.calls:
         one.submit(tasks.nothing).result(PATIENCE)
-    one.submit(tasks.nothing).result(PATIENCE)
+    wait_until(lambda: not future.running(), "it waits to be tried again")
     assert future.cancel()
     assert future.cancelled()
     with pytest.raises(CancelledError):
@@ -235,7 +236,7 @@ def test_shutdown_that_cancels_does_not_wait_for_retries(one: Any, flaky: NewFla
     future = one.options(retries=3, backoff=60).submit(task)
     while not task.calls:
         one.submit(tasks.nothing).result(PATIENCE)
-    one.submit(tasks.nothing).result(PATIENCE)
+    wait_until(lambda: not future.running(), "it waits to be tried again")
     one.shutdown(wait=True, cancel_futures=True)
     assert future.cancelled()
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, as_completed
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -198,18 +198,21 @@ def test_a_task_stuck_in_c_is_abandoned_and_comes_back(caplog: pytest.LogCapture
 
 
 def test_several_stuck_tasks_do_not_cost_the_pool_its_workers() -> None:
-    release = threading.Event()
-    with ThreadPoolExecutor(2) as pool:
-        stuck = [pool.options(timeout=0.05).submit(release.wait, 30) for _ in range(4)]
+    with ThreadPoolExecutor(2) as pool, ExitStack() as held:
+        locks = [held.enter_context(held_lock()) for _ in range(4)]
+        stuck = [pool.options(timeout=0.05).submit(lock.acquire) for lock in locks]
         assert pool.submit(pow, 2, 3).result(20) == 8
         assert all(isinstance(future.exception(20), TaskTimeout) for future in stuck)
         barrier = threading.Barrier(2)
         for future in [pool.submit(barrier.wait, 20) for _ in range(2)]:
             future.result(20)
         assert pool._stats()["abandoned"] == 4
-        release.set()
+        for lock in locks:
+            lock.release()
         wait_until(lambda: pool._stats()["abandoned"] == 0, "the threads come back")
         check_full_strength(pool)
+        for lock in locks:
+            lock.acquire(blocking=False)
 
 
 def test_shutdown_waits_for_an_abandoned_thread() -> None:
