@@ -136,14 +136,14 @@ def test_an_empty_context(pool: Any):
 
 
 @needs(Can.TAKE_OPTIONS)
-def test_a_context_to_run_in(pool: Any):
+def test_a_context_to_run_in(one: Any):
     context = contextvars.Context()
     context.run(variable.set, "theirs")
     variable.set("mine")
-    inside = pool.options(context=context)
+    inside = one.options(context=context)
     assert inside.submit(said).result(PATIENCE) == "theirs"
     assert list(inside.map(set_and_say, ["theirs"] * 5)) == ["theirs"] * 5
-    assert pool.submit(said).result(PATIENCE) == "mine"
+    assert one.submit(said).result(PATIENCE) == "mine"
 
 
 @needs(Can.TAKE_OPTIONS, Can.SHARE)
