@@ -129,7 +129,20 @@ _HOMES = {
     "when_any": "weft.futures",
 }
 _SUBMODULES = frozenset(
-    {"actors", "aio", "compat", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel", "pipelines"}
+    {
+        "actors",
+        "aio",
+        "compat",
+        "config",
+        "debug",
+        "errors",
+        "execution",
+        "executors",
+        "futures",
+        "kernels",
+        "parallel",
+        "pipelines",
+    }
 )
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.

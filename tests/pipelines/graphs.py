@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from weft.pipelines import Node, Pipeline, node
+from weft.pipelines import Pipeline, node
 
 
 @node(output_name="words")

@@ -19,11 +19,15 @@ def pipelines(draw: st.DrawFn, prefix: str = "v", depth: int = 1, fails: bool = 
             over = inner.inputs[0]
             mapped = draw(st.booleans())
             if mapped:
-                made.append(Node(Several(draw(st.integers(0, 3))), output_name=f"{prefix}{number}_items", name=f"s{number}"))
+                made.append(
+                    Node(Several(draw(st.integers(0, 3))), output_name=f"{prefix}{number}_items", name=f"s{number}")
+                )
                 mapping = {f"{prefix}{number}_items": over}
             else:
                 mapping = {draw(st.sampled_from(known)): over}
-            made.append(inner.as_node(name=f"inner{number}", map_over=list(mapping) if mapped else None, input_mapping=mapping))
+            made.append(
+                inner.as_node(name=f"inner{number}", map_over=list(mapping) if mapped else None, input_mapping=mapping)
+            )
             known += [*inner.inputs[1:], *inner.outputs]
             continue
         names = tuple(draw(st.lists(st.sampled_from(known), min_size=1, max_size=3, unique=True)))

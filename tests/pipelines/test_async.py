@@ -13,12 +13,13 @@ from weft.executors import ProcessPoolExecutor
 from weft.pipelines import MemoryCache, Pipeline, PipelineCallback, SequentialExecutor, node
 
 
-
 async def plus_one(x: int) -> int:
     return x + 1
 
 
-MIXED = Pipeline([node(output_name="waited")(plus_one), node(output_name="doubled")(lambda waited: 2 * waited)], name="mixed")
+MIXED = Pipeline(
+    [node(output_name="waited")(plus_one), node(output_name="doubled")(lambda waited: 2 * waited)], name="mixed"
+)
 
 
 def meeting(library: Library, parties: int) -> Any:
@@ -84,7 +85,9 @@ def test_items_run_side_by_side_and_come_in_order(library: Library) -> None:
     pipeline = Pipeline([step(meet, "n"), node(output_name="y", name="y")(lambda x: x)])
 
     async def main() -> None:
-        results = await pipeline.amap({"x": [5, 6, 7]}, map_over="x", config=RuntimeConfig(executor=SequentialExecutor()))
+        results = await pipeline.amap(
+            {"x": [5, 6, 7]}, map_over="x", config=RuntimeConfig(executor=SequentialExecutor())
+        )
         assert [one["y"] for one in results] == [5, 6, 7]
         lazily = pipeline.aimap({"x": iter(range(5))}, map_over="x", output_name="y", buffersize=2)
         assert [one["y"] async for one in lazily] == list(range(5))
@@ -253,5 +256,3 @@ def test_run_in_a_loop_says_what_to_do(library: Library) -> None:
 def test_arun_without_a_loop_says_so() -> None:
     with pytest.raises(RuntimeError, match="no event loop"):
         MIXED.arun(x=1).send(None)
-
-

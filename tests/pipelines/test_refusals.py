@@ -39,7 +39,9 @@ def test_a_node_that_takes_what_it_gives() -> None:
 
 
 def test_two_producers() -> None:
-    assert "nodes 'a' and 'b' both give 'x': change the output_name of one" in problems([make("a", "x"), make("b", "x")])
+    assert "nodes 'a' and 'b' both give 'x': change the output_name of one" in problems(
+        [make("a", "x"), make("b", "x")]
+    )
 
 
 def test_two_nodes_of_one_name() -> None:

@@ -17,7 +17,10 @@ def recorder(calls: list[str]):
         scope: dict = {"calls": calls}
         parameters = [*inputs, *(f"{name}={value!r}" for name, value in defaults.items())]
         names = [*inputs, *defaults]
-        exec(f"def fn({', '.join(parameters)}):\n calls.append({output!r})\n return {[*names]!r}, [{', '.join(names)}]", scope)
+        exec(
+            f"def fn({', '.join(parameters)}):\n calls.append({output!r})\n return {[*names]!r}, [{', '.join(names)}]",
+            scope,
+        )
         return Node(scope["fn"], output_name=output, name=output)
 
     return make
@@ -131,8 +134,10 @@ def test_nested_pipelines_run_under_other_names() -> None:
 def test_a_nested_map_over_a_product_and_over_what_no_node_needs() -> None:
     pair = Pipeline([node(output_name="pair")(lambda a, b: (a, b))], name="pairs")
     both = Pipeline([pair.as_node(map_over=["a", "b"], map_mode="product")])
-    assert both.run(a=[1, 2], b="xy".split("?") + ["z"])["pair"] == [(1, "xy"), (1, "z"), (2, "xy"), (2, "z")]
-    one = Pipeline([node(output_name="u")(lambda a: a).with_name("u"), node(output_name="v")(lambda b: b).with_name("v")])
+    assert both.run(a=[1, 2], b=["xy"] + ["z"])["pair"] == [(1, "xy"), (1, "z"), (2, "xy"), (2, "z")]
+    one = Pipeline(
+        [node(output_name="u")(lambda a: a).with_name("u"), node(output_name="v")(lambda b: b).with_name("v")]
+    )
     assert Pipeline([one.as_node(map_over="a")]).run(a=[1, 2], b=3, output_name="v") == {"v": [3, 3]}
 
 
@@ -197,7 +202,10 @@ def test_wrong_inputs_of_run() -> None:
         (lambda: graphs.words.run({"text": "a"}, text="b"), "input 'text' is given twice"),
         (lambda: graphs.words.run({3: "a"}), "3 is no name of an input"),
         (lambda: graphs.words.run("a"), "not str"),
-        (lambda: Pipeline([node(output_name="b")(lambda cuont: 1).with_name("b"), graphs.count]).run(words=[]), "did you mean 'count', which a node gives?"),
+        (
+            lambda: Pipeline([node(output_name="b")(lambda cuont: 1).with_name("b"), graphs.count]).run(words=[]),
+            "did you mean 'count', which a node gives?",
+        ),
     ]:
         with pytest.raises(InvalidInputs) as caught:
             call()

@@ -45,7 +45,9 @@ def test_a_random_graph_gives_the_same_on_every_executor(places: Places, data: s
     expected = outcome(pipeline, inputs, None, over)
     assert outcome(pipeline, inputs, RuntimeConfig(retries=0, timeout=60, cache=MemoryCache()), over) == expected
     # Not all of them each time: it is examples that find something.
-    kinds = [kind for kind in MAKERS if kind not in REMOTE] + [data.draw(st.sampled_from([*REMOTE][: 3 if "interpreters" in MAKERS else 2]))]
+    kinds = [kind for kind in MAKERS if kind not in REMOTE] + [
+        data.draw(st.sampled_from([*REMOTE][: 3 if "interpreters" in MAKERS else 2]))
+    ]
     for kind in kinds:
         assert outcome(pipeline, inputs, places.config(kind), over) == expected, kind
     cached = places.config("threads", cache=MemoryCache())

@@ -17,10 +17,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from weft.pipelines._backends import LocalBackend
     from weft.pipelines._cache._base import Cache, CacheSpec
+    from weft.pipelines._cache._disk import DiskCache
     from weft.pipelines._cache._memory import MemoryCache
     from weft.pipelines._context import RunContext
     from weft.pipelines._engine import PipelineExecutionEngine
     from weft.pipelines._executors import AsyncExecutor, CompositeExecutor, SequentialExecutor
+    from weft.pipelines._explaining import CacheExplanation
     from weft.pipelines._hooks import CallbackContext, PipelineCallback
     from weft.pipelines._nested import PipelineNode
     from weft.pipelines._node import Node, node
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncExecutor",
     "Cache",
+    "CacheExplanation",
     "CacheSpec",
     "CallbackContext",
     "CompositeExecutor",
+    "DiskCache",
     "LocalBackend",
     "MemoryCache",
     "Node",
@@ -47,9 +51,11 @@ __all__ = [
 _HOMES = {
     "AsyncExecutor": "_executors",
     "Cache": "_cache._base",
+    "CacheExplanation": "_explaining",
     "CacheSpec": "_cache._base",
     "CallbackContext": "_hooks",
     "CompositeExecutor": "_executors",
+    "DiskCache": "_cache._disk",
     "LocalBackend": "_backends",
     "MemoryCache": "_cache._memory",
     "Node": "_node",

@@ -43,9 +43,7 @@ _SIDE_BY_SIDE = 64  # items under way, where no limit is given
 _END: Any = object()
 
 
-async def run(
-    pipeline: Pipeline, plan: Plan, given: dict[str, Any], config: RuntimeConfig | None
-) -> dict[str, Any]:
+async def run(pipeline: Pipeline, plan: Plan, given: dict[str, Any], config: RuntimeConfig | None) -> dict[str, Any]:
     """Runs a plan once."""
     running_library()  # which says so if there is none
     _inputs.check(pipeline, plan, given)
@@ -415,7 +413,8 @@ class _Item:
         path = f"{self._prefix}{step.path}"
         if cache is not None and key is not None:
             outs = tuple([values[slot] for slot in step.outs])
-            cache.put(key, outs[0] if step.single else outs, node=path, seconds=seconds)
+            parts = b"" if self._keys is None or self._slots is None else self._keys.parts(step, self._slots)
+            cache.put(key, outs[0] if step.single else outs, node=path, seconds=seconds, parts=parts)
         if self._hooks is not None:
             self._hooks.node_end(path, seconds)
         return None
@@ -432,9 +431,7 @@ class _Item:
         step.put(values, found)
         return True
 
-    def _failure(
-        self, step: Step, values: list[Any], error: BaseException, number: int | None
-    ) -> PipelineError:
+    def _failure(self, step: Step, values: list[Any], error: BaseException, number: int | None) -> PipelineError:
         attempt = error.attempts if isinstance(error, _Spent) else 1
         if isinstance(error, _Spent) and error.__cause__ is not None:
             error = error.__cause__

@@ -23,7 +23,7 @@ from threading import Lock
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from weft._payloads.main_module import ALIAS, is_interruption
+from weft._payloads.main_module import ALIAS
 from weft._payloads.references import reference_to
 from weft._payloads.surroundings import Incomparable, Look, Surroundings, has_attributes_only, reduced_of
 
@@ -157,14 +157,15 @@ class _Walk:
             self.at(wrapped)
             return
         self._named(b"object", _name(kind))
+        try:
+            reduced = tuple(reduced_of(value))  # which refuses what holds more than Python can see
+        except Incomparable:
+            raise NoDigest(value) from None
         if has_attributes_only(kind):
             public = {name: held for name, held in _attributes(value) if not name.startswith("_")}
             self._items("attributes", [*public, *public.values()])
-            return
-        try:
-            self._items("reduced", tuple(reduced_of(value)))
-        except Incomparable:
-            raise NoDigest(value) from None
+        else:
+            self._items("reduced", reduced)
 
 
 def _attributes(value: object) -> list[tuple[str, object]]:

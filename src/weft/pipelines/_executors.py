@@ -242,4 +242,3 @@ class CompositeExecutor:
     def _nodes(self, places: Places) -> Executor | None:
         given = self.node_executor
         return places.executor(given) if isinstance(given, RuntimeConfig) else given
-

@@ -75,8 +75,29 @@ class _Frame:
     """One item on its way."""
 
     __slots__ = (
-        "began", "children", "config", "hooks", "keys", "left", "names", "number", "opened", "order", "parent", "path",
-        "prefix", "root", "started", "tries", "values", "waiting", "work", "failure", "failed_at", "pending", "skipped",
+        "began",
+        "children",
+        "config",
+        "failed_at",
+        "failure",
+        "hooks",
+        "keys",
+        "left",
+        "names",
+        "number",
+        "opened",
+        "order",
+        "parent",
+        "path",
+        "pending",
+        "prefix",
+        "root",
+        "skipped",
+        "started",
+        "tries",
+        "values",
+        "waiting",
+        "work",
     )  # fmt: skip
 
     def __init__(
@@ -343,7 +364,9 @@ class Flow:
         key = None if frame.keys is None or not step.outs else frame.keys[step.outs[0]]
         if cache is not None and key is not None:
             outs = tuple([frame.values[slot] for slot in step.outs])
-            cache.put(key, outs[0] if step.single else outs, node=path, seconds=seconds)
+            keys = self._keys_for(frame)
+            parts = b"" if keys is None or frame.keys is None else keys.parts(step, frame.keys)
+            cache.put(key, outs[0] if step.single else outs, node=path, seconds=seconds, parts=parts)
         if frame.hooks is not None:
             frame.hooks.node_end(path, seconds)
         self._ended(frame, step, order)

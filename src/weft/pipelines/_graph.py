@@ -80,9 +80,7 @@ def in_order(elements: tuple[Element, ...], producers: Mapping[str, Element], na
         InvalidPipeline: They go in a circle, or one takes what it cannot be given.
     """
     position = {one.name: index for index, one in enumerate(elements)}
-    before = {
-        one.name: {producers[taken].name for taken in one.inputs if taken in producers} for one in elements
-    }
+    before = {one.name: {producers[taken].name for taken in one.inputs if taken in producers} for one in elements}
     waiting = {one: len(others) for one, others in before.items()}
     after: dict[str, list[str]] = {one: [] for one in before}
     for one, others in before.items():

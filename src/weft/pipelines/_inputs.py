@@ -80,7 +80,11 @@ def _slots(plan: Plan) -> set[tuple[str, int]]:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ("input " if len(names) == 1 else "inputs ") + ", ".join(map(repr, names)) + (" is" if len(names) == 1 else " are")
+    return (
+        ("input " if len(names) == 1 else "inputs ")
+        + ", ".join(map(repr, names))
+        + (" is" if len(names) == 1 else " are")
+    )
 
 
 def checked_over(map_over: object, known: tuple[str, ...], setting: str = "map_over") -> tuple[str, ...]:

@@ -99,6 +99,10 @@ class Keys:
             keys[slot] = joined(b"%d " % position, *parts)
         return keys[step.outs[0]]
 
+    def parts(self, step: Step, keys: list[bytes | None]) -> bytes:
+        """What the key of a step is made of: the function, then the inputs, each so long as a digest."""
+        return b"".join([self._functions[step.index] or b"", *(keys[slot] or b"" for slot in step.args)])
+
     def _of_function(self, step: Step) -> bytes | None:
         try:
             return function_digest(step.fn)

@@ -46,7 +46,9 @@ def run(
     rows = rows_of(columns, mode)
     if plan.is_plain and is_quiet(config or pipeline.effective_config):
         functions, over = plan.functions, tuple(columns)
-        return functions.items_or_errors(rows, over, shared) if return_exceptions else functions.items(rows, over, shared)
+        return (
+            functions.items_or_errors(rows, over, shared) if return_exceptions else functions.items(rows, over, shared)
+        )
     total = _total(columns, mode)
     outcomes = outcomes_of(pipeline, plan, tuple(columns), rows, shared, config, total, None, return_exceptions)
     return list(outcomes)

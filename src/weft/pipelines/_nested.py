@@ -154,5 +154,3 @@ def _checked(mapping: object, setting: str, *, inner: tuple[str, ...], inner_fir
     if len({*found.values()}) < len(found):
         raise InvalidSetting(setting=setting, value=found, remedy="map each name once")
     return found
-
-

@@ -105,7 +105,9 @@ class Node:
         self.outputs = _checked_outputs(own_name if output_name is None else output_name)
         self.single = not isinstance(output_name, tuple)
         if not isinstance(cast("object", cache), bool):
-            raise InvalidSetting(setting="cache", value=cache, remedy="give True or False; the cache goes into the config")
+            raise InvalidSetting(
+                setting="cache", value=cache, remedy="give True or False; the cache goes into the config"
+            )
         self.cache = cache
         self.retries = check_count("retries", retries, least=0)
         self.timeout = check_seconds("timeout", timeout)

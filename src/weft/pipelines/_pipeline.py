@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from weft.errors import PipelineError
+    from weft.pipelines._explaining import CacheExplanation
     from weft.pipelines._plan import Plan
 
     type Results = dict[str, Any]
@@ -436,6 +437,35 @@ class Pipeline:
     def _mapped(self, inputs: object, map_over: object) -> tuple[tuple[str, ...], dict[str, Any]]:
         over = _inputs.checked_over(map_over, self.inputs)
         return over, _inputs.merged(self, {} if inputs is None else inputs, {})
+
+    def explain_cache(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        output_name: Outputs = None,
+        config: RuntimeConfig | None = None,
+        **kw: Any,
+    ) -> list[CacheExplanation]:
+        """Says for each node whether `run` would find its result in the cache, and why. Runs nothing.
+
+        Args:
+            inputs: As in `run`.
+            output_name: As in `run`.
+            config: As in `run`.
+            **kw: Inputs too.
+
+        Returns:
+            One for each node, in the order in which they would run.
+
+        Raises:
+            InvalidInputs: As in `run`.
+        """
+        from weft.pipelines._explaining import explain
+
+        given = kw if inputs is None else _inputs.merged(self, inputs, kw)
+        plan = self.plan(output_name)
+        _inputs.check(self, plan, given)
+        return explain(self, plan, given, config)
 
     # ---- compiling -----------------------------------------------------------------------------------
 

@@ -110,7 +110,9 @@ class Step:
             return
         given = tuple(result)
         if len(given) != len(self.outs):
-            raise ValueError(f"{len(self.outs)} values were to be returned, for {', '.join(self.outputs)}: {len(given)}")
+            raise ValueError(
+                f"{len(self.outs)} values were to be returned, for {', '.join(self.outputs)}: {len(given)}"
+            )
         for slot, value in zip(self.outs, given, strict=True):
             values[slot] = value
 
@@ -192,7 +194,10 @@ class Plan:
 
     @cached_property
     def is_async(self) -> bool:
-        return any(step.kind.startswith("async") or (type(step.fn) is InnerMap and step.fn.plan.is_async) for step in self.steps)
+        return any(
+            step.kind.startswith("async") or (type(step.fn) is InnerMap and step.fn.plan.is_async)
+            for step in self.steps
+        )
 
     @cached_property
     def is_plain(self) -> bool:

@@ -115,7 +115,8 @@ class Runner:
         seconds = time.perf_counter() - began
         if key is not None and options.cache is not None:
             outs = tuple([values[slot] for slot in step.outs])
-            options.cache.put(key, outs[0] if step.single else outs, node=path, seconds=seconds)
+            parts = b"" if keys is None or self._keys is None else self._keys.parts(step, keys)
+            options.cache.put(key, outs[0] if step.single else outs, node=path, seconds=seconds, parts=parts)
         if hooks is not None:
             hooks.node_end(path, seconds)
 
@@ -150,7 +151,9 @@ class Runner:
         finally:
             hooks.map_end(path, time.perf_counter() - began)
 
-    def run_item(self, number: int, row: tuple[Any, ...], over: tuple[str, ...], shared: dict[str, Any]) -> dict[str, Any]:
+    def run_item(
+        self, number: int, row: tuple[Any, ...], over: tuple[str, ...], shared: dict[str, Any]
+    ) -> dict[str, Any]:
         """Runs one item of a map, and tells of it."""
         hooks = self._hooks
         given = {**shared, **dict(zip(over, row, strict=True))}

@@ -3,9 +3,8 @@
     _base     what every cache can do, and the spec by which a worker makes its own
     _codec    values in bytes, with a checksum
     _memory   in this process          _disk     SQLite and files
-    _fsspec   any file system          _redis    a Redis server
 
-A cache may be used by any number of threads. What is wrong with one (a damaged entry, a full disk, a server that has gone)
+A cache may be used by any number of threads. What is wrong with one (a damaged entry, a full disk)
 costs time, never a result: it is a miss, and logged to ``weft.pipelines``.
 """
 

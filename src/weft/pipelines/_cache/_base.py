@@ -16,7 +16,7 @@ from weft.errors import InvalidSetting
 
 __all__ = ["Cache", "CacheSpec", "CacheStats"]
 
-KINDS = ("memory", "disk", "fsspec", "redis")
+KINDS = ("memory", "disk")
 
 
 @dataclass(slots=True)
@@ -43,8 +43,8 @@ class CacheSpec:
     """How to make a cache: plain data, for the far side.
 
     Attributes:
-        kind: "memory", "disk", "fsspec" or "redis".
-        path: Where it is: a folder, a URL; None for memory.
+        kind: "memory" or "disk".
+        path: Where it is: a folder; None for memory.
         options: What else its class takes, by name.
 
     Example:
@@ -77,7 +77,7 @@ class CacheSpec:
         from importlib import import_module
 
         module = import_module(f"weft.pipelines._cache._{self.kind}")
-        name = {"memory": "MemoryCache", "disk": "DiskCache", "fsspec": "FsspecCache", "redis": "RedisCache"}[self.kind]
+        name = {"memory": "MemoryCache", "disk": "DiskCache"}[self.kind]
         make: Callable[..., Cache] = getattr(module, name)
         return make(**self.options) if self.path is None else make(self.path, **self.options)
 
@@ -116,7 +116,7 @@ class Cache(ABC):
         """What is kept under a key, or the default."""
 
     @abstractmethod
-    def put(self, key: bytes, value: Any, *, node: str = "", seconds: float = 0.0) -> None:
+    def put(self, key: bytes, value: Any, *, node: str = "", seconds: float = 0.0, parts: bytes = b"") -> None:
         """Keeps a value, if it can be.
 
         Args:
@@ -124,7 +124,12 @@ class Cache(ABC):
             value: The value.
             node: The node that made it.
             seconds: How long that took.
+            parts: What the key is made of, to explain a miss.
         """
+
+    def history(self, node: str) -> list[bytes]:
+        """What the keys of a node's results were made of, as far as that is known; the newest first."""
+        return []
 
     @abstractmethod
     def contains(self, key: bytes) -> bool:

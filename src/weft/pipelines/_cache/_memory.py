@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Any
 
 from weft._payloads.pickling import dump, load
@@ -55,6 +55,7 @@ class MemoryCache(Cache):
         self._lock = threading.Lock()
         self._entries: OrderedDict[bytes, tuple[bool, Any, int]] = OrderedDict()
         self._bytes = 0
+        self._history: dict[str, deque[bytes]] = {}
 
     @property
     def spec(self) -> CacheSpec:
@@ -79,7 +80,7 @@ class MemoryCache(Cache):
             pass
         return load(entry[1]) if entry[0] else entry[1]
 
-    def put(self, key: bytes, value: Any, *, node: str = "", seconds: float = 0.0) -> None:
+    def put(self, key: bytes, value: Any, *, node: str = "", seconds: float = 0.0, parts: bytes = b"") -> None:
         if type(value) in _PLAIN:
             entry = False, value, sys.getsizeof(value)
         else:
@@ -89,11 +90,15 @@ class MemoryCache(Cache):
             before = self._entries.pop(key, None)
             self._bytes += entry[2] - (0 if before is None else before[2])
             self._entries[key] = entry
+            self._history.setdefault(node, deque(maxlen=1000)).appendleft(parts)
             self.stats.stored += 1
             most = self.max_entries or sys.maxsize
             while self._entries and (self._bytes > self.max_bytes or len(self._entries) > most):
                 _, oldest = self._entries.popitem(last=False)
                 self._bytes -= oldest[2]
+
+    def history(self, node: str) -> list[bytes]:
+        return [*self._history.get(node, ())]
 
     def contains(self, key: bytes) -> bool:
         return key in self._entries
