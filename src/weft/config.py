@@ -282,7 +282,7 @@ def _variable(field: str) -> str:
 _data: Any = getattr(os.environ, "_data", None)
 _encode: Any = getattr(os.environ, "encodekey", str)
 _environment: Any = os.environ.keys() if _data is None else _data.keys()
-_KEYS: Any = frozenset(map(_variable, _READERS)) if _data is None else frozenset(map(_encode, map(_variable, _READERS)))
+_KEYS: Any = frozenset(_variable(one) if _data is None else _encode(_variable(one)) for one in _READERS)
 
 
 def variables() -> tuple[str, ...]:

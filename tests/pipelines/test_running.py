@@ -134,7 +134,7 @@ def test_nested_pipelines_run_under_other_names() -> None:
 def test_a_nested_map_over_a_product_and_over_what_no_node_needs() -> None:
     pair = Pipeline([node(output_name="pair")(lambda a, b: (a, b))], name="pairs")
     both = Pipeline([pair.as_node(map_over=["a", "b"], map_mode="product")])
-    assert both.run(a=[1, 2], b=["xy"] + ["z"])["pair"] == [(1, "xy"), (1, "z"), (2, "xy"), (2, "z")]
+    assert both.run(a=[1, 2], b=["xy", "z"])["pair"] == [(1, "xy"), (1, "z"), (2, "xy"), (2, "z")]
     one = Pipeline(
         [node(output_name="u")(lambda a: a).with_name("u"), node(output_name="v")(lambda b: b).with_name("v")]
     )

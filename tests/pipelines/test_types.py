@@ -2,7 +2,7 @@
 
 import collections.abc as abc
 import typing
-from typing import Annotated, Any, Literal, NewType, Optional, Protocol, TypeVar, Union
+from typing import Annotated, Any, Literal, NewType, Protocol, TypeVar
 
 import pytest
 
@@ -35,8 +35,8 @@ class Speaks(Protocol):
         (Dog, Animal),
         (Animal, Dog),  # it may be one
         (int | None, int),
-        (int, Optional[int]),
-        (Union[int, str], str),
+        (int, int | None),
+        (int | str, str),
         (list[int], list[int]),
         (list[int], abc.Sequence[int]),
         (list[bool], abc.Iterable[int]),

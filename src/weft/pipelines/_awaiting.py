@@ -5,8 +5,8 @@ weft's default thread pool. A pipeline without any asynchronous node goes there 
 
 Each step that can begin does. Results and errors are those of `_sequential`: when a step fails, those before it in the
 plan's order are waited for, and it is the first failure that counts; those after it are cancelled.
-One task of the caller's drives an item; a step that is asynchronous has a task of its own. When the caller is cancelled,
-so are they.
+One task of the caller's drives an item; a step that is asynchronous has a task of its own. When the caller is
+cancelled, so are they.
 Pinned by tests/pipelines/test_async.py, under both libraries.
 """
 
@@ -174,7 +174,7 @@ async def _side_by_side(
                 _tell(hooks, task.recorder.events)
             if task.error is not None and not isinstance(task.error, PipelineError):
                 raise task.error
-            yield task.result if task.error is None else cast("PipelineError", task.error)
+            yield task.result if task.error is None else task.error
     finally:
         box.close()
         for task in tasks:

@@ -1,7 +1,7 @@
 """One call of one step: with its time limit, again if it fails, and to its end if it is asynchronous or a generator.
 
-In the thread that calls: a time limit interrupts it there. Asynchronous functions get an event loop of their own, unless
-the caller is asynchronous too (`_awaiting`).
+In the thread that calls: a time limit interrupts it there. Asynchronous functions get an event loop of their own,
+unless the caller is asynchronous too (`_awaiting`).
 Pinned by tests/pipelines/test_retries.py.
 """
 

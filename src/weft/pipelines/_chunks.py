@@ -1,13 +1,13 @@
 """Maps a pipeline over items in workers: many items in one task, as many tasks as keep the workers busy.
 
-How many items a task has follows from the time that items take: about `TARGET` seconds of work, and never so much that a
-worker would be left without at the end. The first tasks have one item.
+How many items a task has follows from the time that items take: about `TARGET` seconds of work, and never so much that
+a worker would be left without at the end. The first tasks have one item.
 
 A worker runs an item as the caller would: by the plan's own functions where there is nothing else to do, else by
 `_sequential`. An error ends no task: it is put in place of the item's outputs, and the caller decides.
 
-Ends when the results are exhausted or the iterator is closed: what has not begun is cancelled, what runs is interrupted.
-Pinned by tests/pipelines/test_executors.py.
+Ends when the results are exhausted or the iterator is closed: what has not begun is cancelled, what runs is
+interrupted. Pinned by tests/pipelines/test_executors.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`RunContext`: all that one call of a pipeline has to know, for the engine that carries it out.
 
-Made by `_running` for `run` and by `_mapping` for `map`; the same for every engine, those of clusters too: what is to be
-done (`work`, which can be sent), who is told (`hooks`), and where the steps of a run on this machine go (`executor_for`).
-Pinned by tests/pipelines/test_executors.py.
+Made by `_running` for `run` and by `_mapping` for `map`; the same for every engine, those of clusters too: what is to
+be done (`work`, which can be sent), who is told (`hooks`), and where the steps of a run on this machine go
+(`executor_for`). Pinned by tests/pipelines/test_executors.py.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 - Tuples, lists, dicts (their order counts) and sets by their items; buffers and numpy arrays by type, shape and bytes.
 - Functions by their code and what is around it (`function_digest`); classes and modules by name.
 - An object that has a ``__cache_key__``, a method or a value, by its class and that.
-- Other objects by their class and attributes, those left out that begin with an underscore; where a class says itself how
-  it is pickled, by what it says.
+- Other objects by their class and attributes, those left out that begin with an underscore; where a class says itself
+  how it is pickled, by what it says.
 What has none of these, such as a lock or an open file, has no digest: `NoDigest`.
 
 Any thread; the caller's ``__cache_key__`` and ``__reduce__`` run. Pinned by tests/pipelines/test_digests.py.
@@ -21,7 +21,7 @@ from hashlib import blake2b
 from marshal import dumps
 from threading import Lock
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from weft._payloads.main_module import ALIAS
 from weft._payloads.references import reference_to
@@ -62,6 +62,10 @@ def joined(kind: bytes, *parts: bytes) -> bytes:
     return blake2b(kind + b"".join(parts), digest_size=SIZE).digest()
 
 
+def _type(value: object) -> type:
+    return type(value)
+
+
 class _Walk:
     """Goes through one value and gives all that is in it, each with what kind it is and how long, to one sink."""
 
@@ -70,7 +74,7 @@ class _Walk:
         self._path: dict[int, int] = {}
 
     def at(self, value: Any) -> None:
-        kind = type(value)
+        kind = _type(value)
         if kind in PLAIN:
             data = dumps(value, 2)
             self._sink(b"p%d:" % len(data))
@@ -219,10 +223,8 @@ def _digest_of_root(root: Any) -> bytes:
     look = Look(around.is_own)
     parts = [look.digest(root)] if type(root) is not FunctionType else [look.digest_of_code(root)]
     for label in sorted(around.digests):
-        parts.append(label.encode())
-        parts.append(around.digests[label] or _large(around.values[label]))
-    for helper in sorted({look.digest_of_code(one) for one in around.looked_into}):
-        parts.append(helper)
+        parts += label.encode(), around.digests[label] or _large(around.values[label])
+    parts += sorted({look.digest_of_code(one) for one in around.looked_into})
     digest = joined(b"function", *(b"%d:%b" % (len(part), part) for part in parts))
     with _lock:
         _known[id(root)] = root, around, digest
@@ -248,7 +250,7 @@ def _roots(fn: Any) -> list[Any]:
             found.append(type(fn.__self__))
             fn = fn.__func__
         else:
-            fn = fn.func
+            fn = cast("functools.partial[Any]", fn).func
     found.append(fn if isinstance(fn, FunctionType | type) else type(fn))
     return [one for one in found if isinstance(one, FunctionType) or one.__module__ != "builtins"]
 
@@ -256,8 +258,9 @@ def _roots(fn: Any) -> list[Any]:
 def _bound(fn: Any) -> bytes:
     """What a callable that is no plain function holds besides code."""
     if isinstance(fn, functools.partial):
-        inner = fn.func if isinstance(fn.func, FunctionType) else _bound(fn.func)
-        return joined(b"partial", digest_of((inner, fn.args, fn.keywords)))
+        bound = cast("functools.partial[Any]", fn)
+        inner = bound.func if isinstance(bound.func, FunctionType) else _bound(bound.func)
+        return joined(b"partial", digest_of((inner, bound.args, bound.keywords)))
     if isinstance(fn, MethodType):
         return digest_of((fn.__func__, fn.__self__))
     return digest_of(fn)

@@ -60,7 +60,7 @@ def explain(
     context = context_for(pipeline, plan, config)
     keys = context.keys
     values = plan.start(given)
-    slots = [None] * plan.size if keys is None else keys.start(values)
+    slots: list[bytes | None] = [None] * plan.size if keys is None else keys.start(values)
     made = {slot for step in plan.steps for slot in step.outs}
     told: list[CacheExplanation] = []
     for step, options in zip(plan.steps, context.work.options, strict=True):

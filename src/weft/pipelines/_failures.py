@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["failure_of", "summary"]
 
+_SIZED = (str, bytes, list, tuple, dict, set, frozenset)
 _SHOWN = 60  # characters of one input
 
 
@@ -22,10 +23,10 @@ def summary(names: tuple[str, ...], args: tuple[Any, ...]) -> dict[str, str]:
     return {name: _shown(value) for name, value in zip(names, args, strict=True)}
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, str | bytes | list | tuple | dict | set | frozenset) and len(value) > 1000:  # pyright: ignore[reportUnknownArgumentType]
+def _shown(value: Any) -> str:
+    if type(value) in _SIZED and len(value) > 1000:
         # The repr of all of it may take longer than the node did.
-        return f"<{type(value).__name__} of length {len(value)}>"  # pyright: ignore[reportUnknownArgumentType]
+        return f"<{type(value).__name__} of length {len(value)}>"
     text = short_repr(value)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 

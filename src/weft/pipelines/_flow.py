@@ -1,8 +1,8 @@
 """Drives the steps of one or several items through executors: a step is submitted when those before it are done.
 
-All of it happens in the thread that takes the results; workers only call functions and put what they are done with into a
-queue. An item is a frame: its slots, and how many steps each step still waits for. A pipeline that is mapped over items
-is a step that has frames of its own, a few at a time.
+All of it happens in the thread that takes the results; workers only call functions and put what they are done with
+into a queue. An item is a frame: its slots, and how many steps each step still waits for. A pipeline that is mapped
+over items is a step that has frames of its own, a few at a time.
 
 Results and errors are those of `_sequential`. Steps have an order, in which that would run them. When one fails, those
 before it are still run to their end, for one of them may fail too, and it is the first failure that counts; those after

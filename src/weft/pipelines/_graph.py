@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
 
 from weft.errors import InvalidPipeline
 from weft.pipelines import _types
@@ -33,7 +34,8 @@ def checked_elements(nodes: object, name: str | None) -> tuple[Element, ...]:
     if isinstance(nodes, Node | PipelineNode | Pipeline) or not isinstance(nodes, Iterable):
         problem = f"nodes has to be a list of nodes, not {_what(nodes)}: write [{_called(nodes)}]"
         raise InvalidPipeline(pipeline=name, problems=[problem])
-    elements: list[Any] = [one.as_node() if isinstance(one, Pipeline) else one for one in nodes]
+    given = cast("Iterable[Any]", nodes)
+    elements: list[Any] = [one.as_node() if isinstance(one, Pipeline) else one for one in given]
     problems: list[str] = []
     if not elements:
         problems.append("it has no nodes: give it at least one")
@@ -123,7 +125,7 @@ def _circle(
     by_name = {one.name: one for one in elements}
     steps = [
         next(taken for taken in by_name[later].inputs if taken in producers and producers[taken].name == earlier)
-        for earlier, later in zip(circle, circle[1:], strict=False)
+        for earlier, later in pairwise(circle)
     ]
     told = circle[0] + "".join(f" -({what})-> {one}" for what, one in zip(steps, circle[1:], strict=True))
     return f"its nodes go in a circle: {told}; break it by renaming an input or an output"

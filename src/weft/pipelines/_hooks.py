@@ -1,8 +1,8 @@
 """Callbacks: what a pipeline tells while it runs, and to whom.
 
-Hooks are called on the caller's side, one at a time and in order. What runs in a worker is told when it comes back, with
-the times that were measured there: for each item its start, its nodes, its end. An exception in a hook is logged to
-``weft.pipelines`` and goes no further; Ctrl-C does.
+Hooks are called on the caller's side, one at a time and in order. What runs in a worker is told when it comes back,
+with the times that were measured there: for each item its start, its nodes, its end. An exception in a hook is logged
+to ``weft.pipelines`` and goes no further; Ctrl-C does.
 
 `Hooks` calls; `Recorder` stands in its place in a worker and writes down, to be told later.
 Pinned by tests/pipelines/test_callbacks.py.

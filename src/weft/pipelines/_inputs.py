@@ -96,7 +96,7 @@ def checked_over(map_over: object, known: tuple[str, ...], setting: str = "map_o
     names = (map_over,) if isinstance(map_over, str) else map_over
     if not isinstance(names, list | tuple) or not names:
         raise InvalidSetting(setting=setting, value=map_over, remedy="give the name of an input, or several")
-    names = cast("tuple[str, ...]", tuple(names))  # pyright: ignore[reportUnknownArgumentType]
+    names = tuple(cast("list[str]", names))
     for name in names:
         if name not in known:
             raise InvalidSetting(setting=setting, value=name, allowed=known)

@@ -8,7 +8,7 @@ Pinned by tests/pipelines/test_running.py and test_executors.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 from weft.config import RuntimeConfig, check_config, check_count
@@ -91,7 +91,7 @@ def outcomes_of(
     total: int | None,
     buffersize: int | None,
     return_exceptions: bool,
-) -> Iterator[Any]:
+) -> Generator[Any]:
     with context_for(pipeline, plan, config) as context:
         context.map_over, context.total, context.buffersize = over, total, buffersize
         hooks = context.hooks

@@ -61,7 +61,7 @@ class PipelineNode:
         self.name = checked_name("name", name or pipeline.name or "pipeline")
         # In the direction in which values go: outer to inner, then inner to outer.
         inner_names = _checked(input_mapping, "input_mapping", inner=pipeline.inputs, inner_first=False)
-        self._inner = {outer: inner for outer, inner in inner_names.items()}
+        self._inner = dict(inner_names)
         self._outer = {inner: outer for outer, inner in inner_names.items()}
         self._outer_output = _checked(output_mapping, "output_mapping", inner=pipeline.outputs, inner_first=True)
         self._inner_output = {outer: inner for inner, outer in self._outer_output.items()}
@@ -142,7 +142,7 @@ def _checked(mapping: object, setting: str, *, inner: tuple[str, ...], inner_fir
         return {}
     if not isinstance(mapping, Mapping):
         raise InvalidSetting(setting=setting, value=mapping, remedy=f"give {direction}")
-    found = dict(cast("Mapping[str, str]", mapping))
+    found: dict[Any, Any] = dict(cast("Mapping[Any, Any]", mapping))
     for key, value in found.items():
         ours, theirs = (key, value) if inner_first else (value, key)
         if ours not in inner:

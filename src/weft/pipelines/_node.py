@@ -223,6 +223,7 @@ def node(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
     Args:
         fn: The function; may be asynchronous or a generator.
+        **options: ``output_name`` and the others that follow.
         output_name: The name of what it returns; several, for a function that returns a tuple of so many. None: the
             function's name.
         name: What the node is called. None: the function's name.
@@ -261,11 +262,11 @@ def checked_name(setting: str, value: object) -> str:
 
 
 def _checked_outputs(value: object) -> tuple[str, ...]:
-    names = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+    names: tuple[Any, ...] = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
     for name in names:
         if not (isinstance(name, str) and name.isidentifier()) or iskeyword(name):
             raise InvalidSetting(setting="output_name", value=name, remedy="give a name that a parameter could have")
-    if not names or len({*names}) < len(names):
+    if not names or len(set[object](names)) < len(names):
         raise InvalidSetting(setting="output_name", value=value, remedy="give one name, or several that differ")
     return cast("tuple[str, ...]", names)
 
@@ -273,9 +274,13 @@ def _checked_outputs(value: object) -> tuple[str, ...]:
 def _checked_classes(value: object) -> RetryOn:
     classes = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
     for one in classes:
-        if not (isinstance(one, type) and issubclass(one, BaseException)):
+        if not (_is_exception_class(one)):
             raise InvalidSetting(setting="retry_on", value=one, remedy="give an exception class, or a tuple of them")
     return cast("RetryOn", value)
+
+
+def _is_exception_class(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, BaseException)
 
 
 def _function_of(fn: Any) -> Any:

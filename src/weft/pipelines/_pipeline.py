@@ -3,9 +3,9 @@
 Immutable: `bind`, `with_config` and their like give another one. It is refused when it is built if it can't be run
 (`_graph`), and compiled once for each set of outputs that is asked for (`_plan`), when it first is.
 
-How a call goes: the configuration that counts is found (the call's, a node's, the pipeline's, that of `use`, the default,
-the environment's; the first one there is counts whole). Where that says nothing about how to run, the plan's own
-functions do it (`_compiled`); else `_running` does.
+How a call goes: the configuration that counts is found (the call's, a node's, the pipeline's, that of `use`, the
+default, the environment's; the first one there is counts whole). Where that says nothing about how to run, the plan's
+own functions do it (`_compiled`); else `_running` does.
 
 Any thread; pickled as its nodes. Pinned by tests/pipelines/.
 """

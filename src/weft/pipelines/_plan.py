@@ -195,7 +195,7 @@ class Plan:
     @cached_property
     def is_async(self) -> bool:
         return any(
-            step.kind.startswith("async") or (type(step.fn) is InnerMap and step.fn.plan.is_async)
+            step.kind.startswith("async") or (isinstance(step.fn, InnerMap) and step.fn.plan.is_async)
             for step in self.steps
         )
 
@@ -203,7 +203,7 @@ class Plan:
     def is_plain(self) -> bool:
         """Whether nothing is said about how to run its steps, so that calling them is all there is to do."""
         return not self.is_async and not any(
-            step.config or step.retries or step.timeout or (type(step.fn) is InnerMap and not step.fn.plan.is_plain)
+            step.config or step.retries or step.timeout or (isinstance(step.fn, InnerMap) and not step.fn.plan.is_plain)
             for step in self.steps
         )
 
@@ -237,7 +237,7 @@ class Plan:
         """Its steps, and those of the pipelines that are mapped over items."""
         for step in self.steps:
             yield step
-            if type(step.fn) is InnerMap:
+            if isinstance(step.fn, InnerMap):
                 yield from step.fn.plan.all_steps()
 
 

@@ -11,11 +11,12 @@ import collections.abc
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 __all__ = ["annotations_of", "can_be", "elements_of", "given_by", "shown"]
 
 _TOWER: dict[type, tuple[type, ...]] = {bool: (int, float, complex), int: (float, complex), float: (complex,)}
+_CALLABLE: Any = collections.abc.Callable
 _YIELDING = (
     collections.abc.Iterator,
     collections.abc.Iterable,
@@ -104,7 +105,7 @@ def _class_of(annotation: Any) -> type | None:
     found = typing.get_origin(annotation) or annotation
     if not isinstance(found, type) or found in (object, type) or getattr(found, "_is_protocol", False):
         return None
-    return None if found.__module__ == "typing" else cast("type", found)
+    return None if found.__module__ == "typing" else found
 
 
 def _classes_agree(one: type, other: type) -> bool:
@@ -125,7 +126,7 @@ def _is_interface(kind: type) -> bool:
 
 def _arguments_agree(given: Any, one: type, wanted: Any, other: type) -> bool:
     given_args, wanted_args = typing.get_args(given), typing.get_args(wanted)
-    if not given_args or not wanted_args or collections.abc.Callable in (one, other):
+    if not given_args or not wanted_args or _CALLABLE in (one, other):
         return True
     if one is tuple or other is tuple:
         if one is not other:

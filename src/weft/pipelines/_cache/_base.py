@@ -10,7 +10,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from weft.errors import InvalidSetting
 
@@ -156,7 +156,7 @@ class Cache(ABC):
     def __reduce__(self) -> Any:
         return _create, (self.spec,)
 
-    def __enter__(self) -> Cache:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,7 +1,7 @@
 """Values in bytes, with a checksum, and back.
 
-An entry is a mark, a digest of the rest, a letter for how it is written, and the value: `marshal` for what is plain, else
-pickle. What is not whole, or not to be read by this version, is `Damaged`.
+An entry is a mark, a digest of the rest, a letter for how it is written, and the value: `marshal` for what is plain,
+else pickle. What is not whole, or not to be read by this version, is `Damaged`.
 Pinned by tests/pipelines/test_caches.py.
 """
 

@@ -1,11 +1,11 @@
 """`DiskCache`: results in a folder: small ones in SQLite, large ones in files beside it.
 
-Safe between processes: SQLite's write-ahead log has one writer at a time and readers that need not wait. Atomic under
-kill -9: a row is there whole or not at all, and a file is renamed into place before the row that names it is written.
-Entries have checksums besides, for what no journal guards against.
+Safe between processes: SQLite's write-ahead log has one writer at a time and readers that need not wait. Atomic
+under kill -9: a row is there whole or not at all, and a file is renamed into place before the row that names it is
+written. Entries have checksums besides, for what no journal guards against.
 
-A result that took longer than `QUICK` to make is recorded at once. Quicker ones are recorded together, some hundred at a
-time or after `DELAY` seconds: to commit each would take longer than to make it.
+A result that took longer than `QUICK` to make is recorded at once. Quicker ones are recorded together, some hundred at
+a time or after `DELAY` seconds: to commit each would take longer than to make it.
 What is wrong (no room, a damaged file) is logged and counts as a miss; a database that is none is put aside.
 
 Any thread; a connection in each process. Pinned by tests/pipelines/test_caches.py and test_resume.py.
