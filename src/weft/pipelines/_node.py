@@ -261,14 +261,14 @@ def checked_name(setting: str, value: object) -> str:
     return value
 
 
-def _checked_outputs(value: object) -> tuple[str, ...]:
+def _checked_outputs(value: Any) -> tuple[str, ...]:
     names: tuple[Any, ...] = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
     for name in names:
         if not (isinstance(name, str) and name.isidentifier()) or iskeyword(name):
             raise InvalidSetting(setting="output_name", value=name, remedy="give a name that a parameter could have")
     if not names or len(set[object](names)) < len(names):
-        raise InvalidSetting(setting="output_name", value=value, remedy="give one name, or several that differ")
-    return cast("tuple[str, ...]", names)
+        raise InvalidSetting(setting="output_name", value=names, remedy="give one name, or several that differ")
+    return names
 
 
 def _checked_classes(value: object) -> RetryOn:
