@@ -15,7 +15,20 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import actors, aio, compat, config, debug, errors, execution, executors, futures, kernels, parallel
+    from weft import (
+        actors,
+        aio,
+        compat,
+        config,
+        debug,
+        errors,
+        execution,
+        executors,
+        futures,
+        kernels,
+        parallel,
+        pipelines,
+    )
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -74,6 +87,7 @@ __all__ = [
     "last_decision",
     "observe_decisions",
     "parallel",
+    "pipelines",
     "ready_future",
     "remove_decision_listener",
     "reset",
@@ -115,7 +129,20 @@ _HOMES = {
     "when_any": "weft.futures",
 }
 _SUBMODULES = frozenset(
-    {"actors", "aio", "compat", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
+    {
+        "actors",
+        "aio",
+        "compat",
+        "config",
+        "debug",
+        "errors",
+        "execution",
+        "executors",
+        "futures",
+        "kernels",
+        "parallel",
+        "pipelines",
+    }
 )
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.

@@ -30,6 +30,7 @@ def reset() -> None:
         ("weft.actors._spawn.process", "forget"),
         ("weft.executors._template.template", "forget"),
         ("weft.executors._spares", "forget"),
+        ("weft.pipelines._calling", "forget"),
         ("weft._capabilities", "forget"),
         ("weft._decisions", "forget"),
     ):

@@ -214,6 +214,14 @@ def effective_config(call: RuntimeConfig | None) -> tuple[RuntimeConfig, Source]
     return RuntimeConfig.from_env(), "environment"
 
 
+def nothing_said() -> bool:
+    """Whether neither `RuntimeConfig.use` nor a default nor the environment says anything here and now.
+
+    For callers that are in a hurry: it costs a third of a microsecond, where reading the environment takes twenty.
+    """
+    return _used.get() is None and _default is None and _environment.isdisjoint(_KEYS)
+
+
 # ---- the environment -------------------------------------------------------------------------------
 
 _ON = ("1", "true", "yes", "on")
@@ -267,6 +275,14 @@ _READERS: dict[str, Callable[[str, str], object]] = {
 
 def _variable(field: str) -> str:
     return f"WEFT_{field.upper()}"
+
+
+# The keys of the environment as they lie in there, looked up without encoding a name or copying a value. Where an
+# implementation has no such table, the environment's own view serves.
+_data: Any = getattr(os.environ, "_data", None)
+_encode: Any = getattr(os.environ, "encodekey", str)
+_environment: Any = os.environ.keys() if _data is None else _data.keys()
+_KEYS: Any = frozenset(_variable(one) if _data is None else _encode(_variable(one)) for one in _READERS)
 
 
 def variables() -> tuple[str, ...]:

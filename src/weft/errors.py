@@ -21,7 +21,7 @@ Pinned by tests/test_errors.py.
 """
 
 import builtins
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import BrokenExecutor
 from concurrent.futures.thread import BrokenThreadPool
 from pickle import PicklingError
@@ -33,9 +33,12 @@ __all__ = [
     "FlavorUnavailable",
     "InitializerFailed",
     "Interrupted",
+    "InvalidInputs",
+    "InvalidPipeline",
     "InvalidSetting",
     "MissingDependency",
     "PayloadError",
+    "PipelineError",
     "PoolForked",
     "RemoteActorError",
     "RemoteError",
@@ -180,9 +183,9 @@ class InvalidSetting(WeftError, ValueError):
     ) -> None:
         allowed = tuple(allowed)
         if not message:
-            message = f"{setting or 'a setting'}={_short_repr(value)}"
+            message = f"{setting or 'a setting'}={short_repr(value)}"
             message += f" (from {source}) is not valid" if source else " is not valid"
-            guess = _did_you_mean(value, allowed)
+            guess = did_you_mean(value, allowed)
             if guess is not None:
                 message += f": did you mean {guess!r}?"
             if remedy is None and allowed:
@@ -192,7 +195,7 @@ class InvalidSetting(WeftError, ValueError):
         super().__init__(message)
         self.setting = setting
         # Unpickling passes no value here and then restores the repr from the pickled ``__dict__``.
-        self.value = None if setting is None else _short_repr(value)
+        self.value = None if setting is None else short_repr(value)
         self.allowed = allowed
 
 
@@ -239,7 +242,7 @@ class PayloadError(WeftError, PicklingError, TypeError):
         self.ran = False
 
 
-def _short_repr(value: object) -> str:
+def short_repr(value: object) -> str:
     """The repr of a value, bounded in length, which survives a ``__repr__`` that raises."""
     try:
         text = repr(value)
@@ -248,7 +251,7 @@ def _short_repr(value: object) -> str:
     return text if len(text) <= 200 else text[:197] + "..."
 
 
-def _did_you_mean(value: object, allowed: tuple[str, ...]) -> str | None:
+def did_you_mean(value: object, allowed: tuple[str, ...]) -> str | None:
     """The allowed value closest to the one given, if any is close."""
     if not isinstance(value, str) or not allowed:
         return None
@@ -257,6 +260,145 @@ def _did_you_mean(value: object, allowed: tuple[str, ...]) -> str | None:
     by_lower = {name.lower(): name for name in allowed}
     close = get_close_matches(value.strip().lower(), by_lower, n=1)
     return by_lower[close[0]] if close else None
+
+
+# ---- pipelines -------------------------------------------------------------------------------------
+
+
+class InvalidPipeline(WeftError, ValueError):
+    """A pipeline cannot be built as it was written down.
+
+    Attributes:
+        pipeline: The pipeline's name, or None where it has none.
+        problems: What is wrong, one sentence each.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        pipeline: See the attribute.
+        problems: See the attribute.
+
+    Example:
+        >>> from weft.errors import InvalidPipeline
+        >>> print(InvalidPipeline(pipeline="docs", problems=["nodes 'a' and 'b' both give 'x': rename one"]))
+        pipeline 'docs' cannot be built: nodes 'a' and 'b' both give 'x': rename one
+    """
+
+    pipeline: str | None
+    problems: tuple[str, ...]
+
+    def __init__(self, message: str = "", *, pipeline: str | None = None, problems: Iterable[str] = ()) -> None:
+        problems = tuple(problems)
+        super().__init__(message or f"{_pipeline_named(pipeline)} cannot be built: {_listed(problems)}")
+        self.pipeline = pipeline
+        self.problems = problems
+
+
+class InvalidInputs(WeftError, ValueError):
+    """A pipeline was given inputs that it does not have, or not those that it needs. Nothing has run.
+
+    Attributes:
+        pipeline: The pipeline's name, or None where it has none.
+        problems: What is wrong, one sentence each.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        pipeline: See the attribute.
+        problems: See the attribute.
+
+    Example:
+        >>> from weft.errors import InvalidInputs
+        >>> print(InvalidInputs(pipeline="docs", problems=["input 'text' is missing"]))
+        pipeline 'docs' cannot run: input 'text' is missing
+    """
+
+    pipeline: str | None
+    problems: tuple[str, ...]
+
+    def __init__(self, message: str = "", *, pipeline: str | None = None, problems: Iterable[str] = ()) -> None:
+        problems = tuple(problems)
+        super().__init__(message or f"{_pipeline_named(pipeline)} cannot run: {_listed(problems)}")
+        self.pipeline = pipeline
+        self.problems = problems
+
+
+class PipelineError(WeftError, RuntimeError):
+    """A node of a pipeline raised. The exception itself is ``__cause__``.
+
+    Attributes:
+        node: The node, with the nested pipelines that it is in, and the items of theirs: ``"pages[3]/clean"``.
+        pipeline: The name of the pipeline that was run, or None where it has none.
+        item: The number of the item of `map`, or None.
+        inputs: The reprs of what the node was given, shortened, by name.
+        type_name: The name of the exception's class.
+        attempts: How often the node was tried.
+
+    Args:
+        message: What happened; written from the attributes where it is empty.
+        node: See the attribute.
+        pipeline: See the attribute.
+        item: See the attribute.
+        inputs: See the attribute.
+        error: The exception, for the message.
+        attempts: See the attribute.
+
+    Example:
+        >>> from weft.errors import PipelineError
+        >>> print(PipelineError(node="clean", item=3, inputs={"text": "None"}, error=TypeError("no text")))
+        node 'clean' failed on item 3: TypeError: no text; it was given text=None
+    """
+
+    node: str | None
+    pipeline: str | None
+    item: int | None
+    inputs: dict[str, str]
+    type_name: str | None
+    attempts: int
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        node: str | None = None,
+        pipeline: str | None = None,
+        item: int | None = None,
+        inputs: Mapping[str, str] | None = None,
+        error: BaseException | None = None,
+        attempts: int = 1,
+    ) -> None:
+        inputs = dict(inputs or {})
+        if not message:
+            message = "a node" if node is None else f"node {node!r}"
+            message += "" if pipeline is None else f" of pipeline {pipeline!r}"
+            message += " failed" if item is None else f" failed on item {item}"
+            message += "" if attempts == 1 else f", {attempts} times"
+            message += "" if error is None else f": {type(error).__name__}: {_first_line(error)}"
+            message += "; it was given " + (", ".join(f"{name}={text}" for name, text in inputs.items()) or "nothing")
+        super().__init__(message)
+        self.node = node
+        self.pipeline = pipeline
+        self.item = item
+        self.inputs = inputs
+        self.type_name = None if error is None else type(error).__name__
+        self.attempts = attempts
+
+
+def _pipeline_named(name: str | None) -> str:
+    return "a pipeline" if name is None else f"pipeline {name!r}"
+
+
+def _listed(problems: tuple[str, ...]) -> str:
+    if len(problems) < 2:
+        return problems[0] if problems else "no reason was given"
+    return f"{len(problems)} problems" + "".join(f"\n  - {problem}" for problem in problems)
+
+
+def _first_line(error: BaseException) -> str:
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception as another:
+        return f"<whose str raises {type(another).__name__}>"
+    text = lines[0] if lines else ""
+    return text if len(text) <= 300 else text[:297] + "..."
 
 
 # ---- the world does not have it --------------------------------------------------------------------

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type Guard = tuple[Callable[[Any], tuple[object, ...]], object, tuple[object, ...]]
     """How to read what something holds, the thing, and what that gave."""
 
-__all__ = ["Incomparable", "Look", "Surroundings", "likeness"]
+__all__ = ["Incomparable", "Look", "Surroundings", "has_attributes_only", "likeness", "reduced_of"]
 
 PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
 
@@ -44,6 +44,8 @@ SETTLED = frozenset(
         *("zoneinfo.ZoneInfo", "logging.Logger", "builtins.range", "builtins.slice", "builtins.ellipsis"),
     }
 )
+
+WRAPPING = ("functools", "weft.pipelines._node")
 
 MOST = 100_000  # values in one global that are looked at one by one
 MOST_BYTES = 1 << 26
@@ -93,6 +95,11 @@ class Look:
         """
         return _hashed(self._at(value))
 
+    def digest_of_code(self, function: FunctionType) -> bytes:
+        """What tells a function from others, wherever it is and whatever it is called: its code and defaults."""
+        defaults = self.digest((function.__defaults__, function.__kwdefaults__))
+        return _hashed(b"code and defaults", self._at_code(function.__code__), defaults)
+
     def _at(self, value: object) -> bytes:
         kind = type(value)
         if kind in PLAIN:
@@ -130,8 +137,8 @@ class Look:
             return b"bytearray" + self._weighed(bytes(value))
         if kind is MethodType:
             return _hashed(b"method", self._at(value.__func__), self._at(value.__self__))
-        wrapped = getattr(value, "__wrapped__", None) if kind.__module__ == "functools" else None
-        if type(wrapped) is FunctionType:  # functools.lru_cache
+        wrapped = getattr(value, "__wrapped__", None) if kind.__module__ in WRAPPING else None
+        if type(wrapped) is FunctionType:  # functools.lru_cache, or a node of a pipeline
             return _hashed(b"wrapped", self._at(wrapped))
         if kind is BuiltinFunctionType and not isinstance(value.__self__, ModuleType | type | None):
             return _hashed(b"method", value.__name__.encode(), self._at(value.__self__))
@@ -183,8 +190,8 @@ class Look:
         if kind is object:
             raise Incomparable(value)
         name = self._at_class(kind)
-        reduced = _reduced(value)  # which refuses what holds more than Python can see
-        if _has_attributes_only(kind):
+        reduced = reduced_of(value)  # which refuses what holds more than Python can see
+        if has_attributes_only(kind):
             attributes = _attributes(value)
             if not _is_frozen(kind):
                 self.guards.append((_attributes, value, attributes))
@@ -221,6 +228,7 @@ class Surroundings:
         readers: The functions that look it up, and by which name, by label.
         imports: Modules that functions import when they run, and have imported.
         objections: What would differ elsewhere, whatever it is now.
+        looked_into: The functions that were found, and methods of classes that were.
     """
 
     def __init__(self, roots: "Iterable[object]", *, by_name: bool) -> None:
@@ -238,6 +246,7 @@ class Surroundings:
         self.readers: dict[str, list[tuple[FunctionType, str]]] = {}
         self.imports: dict[str, None] = {}
         self.objections: list[str] = []
+        self.looked_into: list[FunctionType] = []
         roots = tuple(functions)
         seen: set[object] = {root.__code__ for root in roots}
         for root in roots:
@@ -282,6 +291,7 @@ class Surroundings:
     def _look_into(
         self, fn: FunctionType, functions: "list[FunctionType]", kinds: "list[type]", *, by_name: bool = True
     ) -> None:
+        self.looked_into.append(fn)
         for code in codes(fn.__code__):
             self.objections += [
                 f"it assigns to {name!r}, which is not its own" for name in dict.fromkeys(assigned(code))
@@ -427,7 +437,7 @@ def _growing(
         at += 1
 
 
-def _reduced(value: object) -> "Iterable[object]":
+def reduced_of(value: object) -> "Iterable[object]":
     """What pickle would make it anew of."""
     try:
         by_kind: Any = dispatch_table.get(type(value))
@@ -441,7 +451,7 @@ def _reduced(value: object) -> "Iterable[object]":
     return [list(part) if index > 2 and part is not None else part for index, part in enumerate(reduced[:5])]
 
 
-def _has_attributes_only(kind: type) -> bool:
+def has_attributes_only(kind: type) -> bool:
     """Whether all that an object of it holds is in attributes, and it is pickled by them."""
     by_default: Any = kind
     return (

@@ -23,6 +23,8 @@ class SerialExecutor(PoolExecutor, concurrent.futures.Executor):
         (3, 1)
     """
 
+    runs_in_caller = True
+
     def __init__(self) -> None:
         self._max_workers = 1
         self._workers = WorkerThreads()

@@ -1,0 +1,74 @@
+"""One run of a pipeline: finds who carries it out, and tells of its beginning and end.
+
+In the calling thread where nothing says otherwise; by the backend or the executor, where that takes pipelines whole;
+else by `PipelineExecutionEngine`, node by node.
+Pinned by tests/pipelines/test_running.py.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from weft.config import RuntimeConfig, check_config
+from weft.pipelines import _inputs
+from weft.pipelines._calling import refuse_loop
+from weft.pipelines._context import RunContext, context_for
+from weft.pipelines._sequential import Runner
+
+if TYPE_CHECKING:
+    from weft.pipelines._pipeline import Pipeline
+    from weft.pipelines._plan import Plan
+
+__all__ = ["is_quiet", "run"]
+
+
+def is_quiet(config: RuntimeConfig) -> bool:
+    """Whether a configuration asks for nothing but that functions are called here."""
+    from weft.pipelines._places import says_where
+
+    return not (
+        config.backend or config.callbacks or config.retries or config.timeout or config.cache is not None
+    ) and not says_where(config)
+
+
+def run(pipeline: Pipeline, plan: Plan, given: dict[str, Any], config: RuntimeConfig | None) -> dict[str, Any]:
+    """Runs a plan once."""
+    _inputs.check(pipeline, plan, given)
+    if config is not None:
+        check_config("config", config)
+    if plan.is_plain and is_quiet(config or pipeline.effective_config):
+        return plan.functions.run(**given)
+    with context_for(pipeline, plan, config) as context:
+        wanted = tuple(name for name, _ in plan.outputs)
+        if context.config.backend is not None:
+            from weft.pipelines._backends import checked_backend
+
+            return checked_backend(context.config.backend).run(pipeline, given, context, wanted)
+        return run_here(context, given, wanted)
+
+
+def run_here(context: RunContext, given: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+    """Runs on this machine, or wherever the executor has it run."""
+    hooks = context.hooks
+    began = time.perf_counter()
+    outputs: dict[str, Any] = {}
+    if hooks is not None:
+        hooks.pipeline_start(context.name, given)
+    try:
+        if not context.has_work_elsewhere and context.plan.is_async:
+            from weft.pipelines._awaiting import run_in_new_loop
+
+            refuse_loop(context.name)
+            outputs = run_in_new_loop(context, given)
+        elif not context.has_work_elsewhere:
+            outputs = Runner(context.work, hooks, context.keys).run(given)
+        else:
+            from weft.pipelines._engine import engine_for
+
+            engine = engine_for(context.executor_for(context.config))
+            outputs = engine.run_pipeline(context.pipeline, given, context, wanted)
+        return outputs
+    finally:
+        if hooks is not None:
+            hooks.pipeline_end(context.name, outputs, time.perf_counter() - began)

@@ -1,0 +1,152 @@
+"""A plan together with how its steps are to be run: what a worker needs to run an item, and can be sent.
+
+`Work` is pickled as its plan and its options, once for all tasks that name it: a worker keeps what it has made of it,
+under the token, and knows it again the next time. In the process that made it, it is itself.
+
+Any thread. Pinned by tests/pipelines/test_executors.py.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from weft.pipelines._plan import InnerMap, Plan
+
+if TYPE_CHECKING:
+    from weft.config import RuntimeConfig
+    from weft.pipelines._cache import Cache
+    from weft.pipelines._node import RetryOn
+
+__all__ = ["Options", "Work", "work_for"]
+
+KEPT = 64
+"""Works of other processes that a worker remembers."""
+
+
+class Options(NamedTuple):
+    """How one step is run.
+
+    Attributes:
+        retries: How many more times it is tried.
+        timeout: What it may take, in seconds.
+        retry_on: What is worth another try.
+        backoff: Seconds before the first retry.
+        cache: Where its results are kept, or None.
+    """
+
+    retries: int
+    timeout: float | None
+    retry_on: RetryOn
+    backoff: float
+    cache: Cache | None
+
+
+@dataclass(eq=False)
+class Work:
+    """A plan, and the options of its steps.
+
+    Attributes:
+        plan: The plan.
+        options: Those of each step.
+        inner: The works of steps that are pipelines mapped over items.
+        token: What tells it from all others, in any process.
+    """
+
+    plan: Plan
+    options: tuple[Options, ...]
+    inner: dict[int, Work]
+    token: str
+
+    def __post_init__(self) -> None:
+        self._packed: bytes | None = None
+        _ours[self.token] = self
+
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether calling the functions is all there is to do."""
+        return (
+            not self.plan.is_async
+            and not any(one.retries or one.timeout or one.cache is not None for one in self.options)
+            and all(one.is_plain for one in self.inner.values())
+        )
+
+    @cached_property
+    def caches(self) -> tuple[Cache, ...]:
+        """The caches that its steps use."""
+        found = {id(one.cache): one.cache for one in self.options if one.cache is not None}
+        for inner in self.inner.values():
+            found |= {id(cache): cache for cache in inner.caches}
+        return tuple(found.values())
+
+    def packed(self) -> bytes:
+        """The work in bytes.
+
+        Raises:
+            PayloadError: A function in it cannot be sent; the error names the node.
+            MissingDependency: One can only go by value, and cloudpickle is not installed.
+        """
+        if self._packed is None:
+            from weft.pipelines._sending import pack
+
+            self._packed = pack(self.plan, (self.plan, self.options, self.inner))
+        return self._packed
+
+    def __reduce__(self) -> Any:
+        return _received, (self.token, self.packed())
+
+
+_lock = threading.Lock()
+_ours: WeakValueDictionary[str, Work] = WeakValueDictionary()
+_kept: OrderedDict[str, Work] = OrderedDict()
+
+
+def _received(token: str, packed: bytes) -> Work:
+    found = _ours.get(token)
+    if found is None:
+        from weft._payloads.pickling import load
+
+        plan, options, inner = load(packed)
+        found = Work(plan, options, inner, token)
+        found._packed = packed  # pyright: ignore[reportPrivateUsage]  # for workers of a worker's own
+    with _lock:
+        _kept[token] = found
+        _kept.move_to_end(token)
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    return found
+
+
+def work_for(plan: Plan, config: RuntimeConfig, *, forced: bool) -> Work:
+    """The work that is to be done, by the configurations that count.
+
+    Args:
+        plan: The plan.
+        config: The configuration that counts for what has none of its own.
+        forced: It counts for all: it is that of the call.
+    """
+    from weft.pipelines._cache import checked_cache
+
+    options: list[Options] = []
+    inner: dict[int, Work] = {}
+    for step in plan.steps:
+        own = config if forced or step.config is None else step.config
+        if isinstance(step.fn, InnerMap):
+            inner[step.index] = work_for(step.fn.plan, own, forced=forced)
+            options.append(Options(0, None, Exception, 0.1, None))
+            continue
+        options.append(
+            Options(
+                own.retries if step.retries is None else step.retries,
+                own.timeout if step.timeout is None else step.timeout,
+                step.retry_on,
+                step.backoff,
+                checked_cache(own.cache) if step.cache else None,
+            )
+        )
+    return Work(plan, tuple(options), inner, uuid4().hex)
