@@ -40,7 +40,7 @@ DEADLINE = 60.0
 GRACE = 5.0
 """Seconds that a thread started by a test may take to end after it."""
 
-hypothesis.settings.register_profile("weft", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("weft", deadline=None, print_blob=True, max_examples=50)
 hypothesis.settings.register_profile("thorough", parent=hypothesis.settings.get_profile("weft"), max_examples=2_000)
 hypothesis.settings.load_profile(os.environ.get("WEFT_HYPOTHESIS", "weft"))
 
