@@ -34,7 +34,7 @@ stress: ## the suite STRESS_RUNS times (20) on the free-threaded 3.13, STRESS_AB
 
 CHAOS := $(addprefix tests/executors/test_,faults.py remote_faults.py processes.py template_ends.py exit.py fork.py \
 	signals.py timeouts.py cpython.py) tests/parallel/test_interrupts.py tests/aio/test_leaks.py \
-	tests/pipelines/test_resume.py
+	tests/pipelines/test_resume.py tests/test_benchmarks.py
 
 .PHONY: chaos
 chaos: ## the faults that workers and callers meet, in full counts, on 3.14 and 3.13t; an hour

@@ -13,6 +13,7 @@ from benchmarks.case import Unit
 from benchmarks.cases import CASES
 from benchmarks.figures import figure
 from benchmarks.judge import Added, Flat, Limit, Ratio
+from tests.executors.child import FULL
 
 ROOT = Path(__file__).parents[1]
 
@@ -64,6 +65,7 @@ def test_callgrind_counts_more_than_nothing() -> None:
 
 @pytest.mark.invariant(8)
 @pytest.mark.deadline(600)
+@pytest.mark.skipif(not FULL, reason="takes minutes: one of `make chaos`")
 @counts
 def test_being_traced_costs_little() -> None:
     """In instructions, which are the same on a busy machine; those of the thread that writes the file are among them."""
