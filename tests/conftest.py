@@ -78,6 +78,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         Path(file.name).unlink(missing_ok=True)
 
 
+def pytest_collection_finish() -> None:
+    # Thousands of tests are not looked through again by each collection of a run.
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     return [
         f"seed: {SEED} (WEFT_TEST_SEED={SEED} repeats it)",
