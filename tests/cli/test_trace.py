@@ -26,7 +26,8 @@ def test_a_chrome_trace(tree: Path, tmp_path: Path) -> None:
     assert list(processes.values()) == ours
     ran = {processes[event["pid"]] for event in by_phase["X"]}
     assert ran >= {"threads", "processes"}
-    assert {event["name"] for event in by_phase["X"]} == {"measure_and_time"}
+    # Before auto moves, it has a worker look whether the function finds the same things around it there.
+    assert {event["name"] for event in by_phase["X"]} - {"likeness"} == {"measure_and_time"}
     assert f"The trace, of {len(by_phase['X'])} tasks on weft's own workers: {path}" in done.stdout
 
 
