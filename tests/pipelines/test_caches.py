@@ -7,6 +7,7 @@ import pickle
 import sqlite3
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,18 @@ def test_processes_share_one(tmp_path: Path) -> None:
     assert [child.exitcode for child in children] == [0, 0, 0]
     with DiskCache(tmp_path) as cache:
         assert len(cache) == 200
+
+
+def test_a_new_folder_is_opened_by_many_at_once(tmp_path: Path) -> None:
+    def opened(folder: Path) -> None:
+        barrier.wait()
+        with DiskCache(folder) as cache:
+            cache.put(b"key", 1)
+
+    barrier = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(25):
+            list(pool.map(opened, [tmp_path / str(number)] * 4))
 
 
 def test_threads_share_one(cache: Cache) -> None:

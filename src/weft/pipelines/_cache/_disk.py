@@ -34,6 +34,9 @@ logger = logging.getLogger("weft.pipelines")
 INLINE = 16_384
 """Bytes of an entry that still goes into the database."""
 
+PATIENCE = 30.0
+"""Seconds that a connection waits for the others."""
+
 QUICK = 0.001
 DELAY = 0.05
 BATCH = 256
@@ -270,22 +273,26 @@ class DiskCache(Cache):
 
     def _opened(self) -> sqlite3.Connection:
         file = self.path / "results.sqlite"
-        for attempt in (1, 2):
-            database = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+        end, damaged = time.monotonic() + PATIENCE, False
+        while True:
+            database = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
             try:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.execute("PRAGMA synchronous = NORMAL")
                 database.executescript(_SCHEMA)
                 return database
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as error:
                 database.close()
-                raise
+                # SQLite does not wait by itself where several make a new file a write-ahead log's.
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
             except sqlite3.DatabaseError as error:
                 database.close()
-                if attempt == 2:
+                if damaged:
                     raise
+                damaged = True
                 self._put_aside(file, error)
-        raise AssertionError
 
     def _put_aside(self, file: Path, error: sqlite3.Error) -> None:
         logger.warning("the cache %s is damaged (%s): it is put aside, and begun anew", file, error)
