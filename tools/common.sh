@@ -15,6 +15,8 @@ preferred="3.14 3.13 3.14t 3.13t"
 
 # A package of ours on the path, or a virtual environment that is active, must not reach the builds and tests.
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX || true
+# Without bytecode files each worker of each test compiles all that it imports.
+unset PYTHONDONTWRITEBYTECODE || true
 
 say() { echo "${0##*/}: $*" >&2; }
 die() { say "$*"; exit 1; }
