@@ -78,8 +78,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         Path(file.name).unlink(missing_ok=True)
 
 
+@hypothesis.settings(max_examples=1, database=None)
+@hypothesis.given(hypothesis.strategies.none())
+def first_example(_: None) -> None:
+    """With it hypothesis makes the generator of a run, and asks the collector who refers to it."""
+
+
 def pytest_collection_finish() -> None:
     # Thousands of tests are not looked through again by each collection of a run.
+    first_example()
     gc.collect()
     gc.freeze()
 

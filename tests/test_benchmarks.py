@@ -52,12 +52,12 @@ def test_an_unknown_case_is_named(tmp_path: Path) -> None:
 
 
 counts = pytest.mark.skipif(
-    shutil.which("valgrind") is None or sys.version_info < (3, 14),
-    reason="needs valgrind; and one interpreter is enough, since it takes half a minute and runs one thread at a time",
+    not FULL or shutil.which("valgrind") is None or sys.version_info < (3, 14),
+    reason="valgrind takes minutes: one of `make chaos`, on one interpreter, since it runs one thread at a time",
 )
 
 
-@pytest.mark.deadline(300)  # valgrind takes a hundred times as long
+@pytest.mark.deadline(300)
 @counts
 def test_callgrind_counts_more_than_nothing() -> None:
     assert callgrind.instructions_per_task(CASES["submit"], "weft", 200) > 0
@@ -65,7 +65,6 @@ def test_callgrind_counts_more_than_nothing() -> None:
 
 @pytest.mark.invariant(8)
 @pytest.mark.deadline(600)
-@pytest.mark.skipif(not FULL, reason="takes minutes: one of `make chaos`")
 @counts
 def test_being_traced_costs_little() -> None:
     """In instructions, which are the same on a busy machine; those of the thread that writes the file are among them."""

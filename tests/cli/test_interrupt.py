@@ -17,6 +17,7 @@ from tests.lateness import check_within
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches processes through /proc")
 
 SECONDS = 2.0  # within which everything must be gone
+FILES = 16
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "tree"
     folder.mkdir()
     source = "".join(f"def f{n}(x):\n    return x if x else {n}\n" for n in range(2000))
-    for number in range(40):
+    for number in range(FILES):
         (folder / f"m{number}.py").write_text(source)
     return folder
 
@@ -43,7 +44,7 @@ def demo(tree: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     with process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith("weft demo: 40 files")
+            assert process.stdout.readline().startswith(f"weft demo: {FILES} files")
             yield process
         finally:
             process.kill()

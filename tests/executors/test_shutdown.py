@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.executors import tasks
+from tests.executors.child import times
 from tests.executors.conftest import Pools
 from tests.executors.flavors import PATIENCE, Can, needs
 
@@ -225,7 +226,7 @@ def test_wait_and_as_completed_go_on_over_a_shutdown(pools: Pools):
 
 @needs(Can.OVERLAP)
 @pytest.mark.deadline(180)  # two hundred interpreters
-@pytest.mark.parametrize("rounds", [100])
+@pytest.mark.parametrize("rounds", [times(100, 25)])
 def test_pools_come_and_go(pools: Pools, rounds: int):
     for number in range(rounds):
         with pools.flavor.make(2) as pool:

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 import weft
+from tests.executors.child import times
 from weft.errors import Interrupted
 from weft.executors import ThreadPoolExecutor
 
@@ -317,7 +318,7 @@ class FutureMachine(RuleBasedStateMachine):
 TestFuture = pytest.mark.deadline(600)(FutureMachine.TestCase)
 TestFuture.settings = settings(
     # Without a GIL a collection walks all that the tests before have left in the heap, and there are several an example.
-    max_examples=60 if sys._is_gil_enabled() else 20,
+    max_examples=times(60, 25) if sys._is_gil_enabled() else 20,
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )
