@@ -104,7 +104,6 @@ class FutureMachine(RuleBasedStateMachine):
 
     @initialize()
     def open(self) -> None:
-        gc.freeze()  # what was there before is none of ours, and the most of what there is
         self.pool = ThreadPoolExecutor(WORKERS)
         logging.getLogger("concurrent.futures").disabled = True  # of callbacks that raise there are thousands
         self.all: list[Task] = []
@@ -233,7 +232,6 @@ class FutureMachine(RuleBasedStateMachine):
             self.let_all_end()
         finally:
             logging.getLogger("concurrent.futures").disabled = False
-            gc.unfreeze()
         for task in self.all:
             self.check(task)
             self.check_the_end(task)
