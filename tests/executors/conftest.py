@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.executors import tasks
-from tests.executors.flavors import PATIENCE, Flavor, Gate, able
+from tests.executors.flavors import PATIENCE, Flavor, able
+from tests.executors.gates import Gate
 
 
 def pytest_configure(config: pytest.Config) -> None:

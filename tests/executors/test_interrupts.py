@@ -8,7 +8,8 @@ import pytest
 
 from tests.executors import tasks
 from tests.executors.conftest import Pools
-from tests.executors.flavors import PATIENCE, Can, Gate, needs
+from tests.executors.flavors import PATIENCE, Can, needs
+from tests.executors.gates import Gate
 from tests.lateness import check_within
 from weft.errors import Interrupted
 
