@@ -1,5 +1,6 @@
 """Functions that may run elsewhere, and functions that may not: for the adaptive executor's tests."""
 
+import contextvars
 import functools
 import os
 import re
@@ -24,6 +25,7 @@ VIEW = MappingProxyType({"a": 1})
 LOCK = threading.Lock()
 COUNT = 0
 SEEN: list[int] = []
+VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
 
 
 def add(a: int, b: int = 1) -> int:
@@ -217,6 +219,11 @@ def compute(number: int, rounds: int = 30_000) -> int:
     for i in range(rounds):
         total = (total * 31 + i) % 1_000_003
     return total
+
+
+def variable(number: int) -> int:
+    compute(number)
+    return VARIABLE.get()
 
 
 FIXED = Fixed(add)

@@ -1,7 +1,6 @@
 """The adaptive executor: threads that move what waits for the GIL elsewhere, and are threads in all else."""
 
 import concurrent.futures
-import contextvars
 import os
 import random
 import sys
@@ -25,13 +24,6 @@ from weft.executors._router import Move
 
 GIL = sys._is_gil_enabled()
 AWAY = ["processes"] + (["interpreters"] if sys.version_info >= (3, 14) else [])
-
-VARIABLE: contextvars.ContextVar[int] = contextvars.ContextVar("VARIABLE", default=0)
-
-
-def variable(number: int) -> int:
-    tasks.compute(number)
-    return VARIABLE.get()
 
 
 class Adaptive:
@@ -176,10 +168,10 @@ class OnlyHere(int):
 @needs_gil
 def test_options_and_context_hold_there(make: Any) -> None:
     adaptive = make()
-    adaptive.until_told("measured_gil_bound", variable)
-    VARIABLE.set(7)
-    assert adaptive.pool.submit(variable, 1).result(PATIENCE) == 7
-    VARIABLE.set(0)
+    adaptive.until_told("measured_gil_bound", tasks.variable)
+    token = tasks.VARIABLE.set(7)  # what stays set is imported by the workers of all later tests
+    assert adaptive.pool.submit(tasks.variable, 1).result(PATIENCE) == 7
+    tasks.VARIABLE.reset(token)
     adaptive.until_told("measured_gil_bound")
     late = adaptive.pool.options(timeout=0.3).submit(tasks.compute_for_ever, 1)
     assert isinstance(late.exception(PATIENCE), TaskTimeout)

@@ -2,6 +2,7 @@
 
 import contextvars
 import decimal
+import marshal
 import threading
 import warnings
 from collections.abc import Iterator
@@ -73,6 +74,29 @@ def test_a_variable_is_found_once_its_module_is_there(monkeypatch: pytest.Monkey
     assert here[late] == 5
 
 
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_the_module_that_made_it_is_asked_for(monkeypatch: pytest.MonkeyPatch, first: int) -> None:
+    """Those that have it from there may be dear to import."""
+    import sys
+    import types
+
+    made = types.ModuleType("a_module_that_makes")
+    exec("import contextvars\nmine = contextvars.ContextVar('mine')\ndef read(): return mine.get()", vars(made))
+    reads = types.ModuleType("a_module_that_reads")
+    reads.mine = made.mine  # type: ignore[attr-defined]
+    also_makes = types.ModuleType("a_module_that_makes_others")
+    vars(also_makes).update(mine=made.mine, read=made.read, ContextVar=contextvars.ContextVar)
+    modules = [made, reads, also_makes]
+    for module in modules[first:] + modules[:first]:
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    context = contextvars.Context()
+    context.run(made.mine.set, 1)
+    data = pack_context(context)
+    assert data is not None
+    [(home, name, _)] = marshal.loads(data)
+    assert (home, name) == ("a_module_that_makes", "mine")
+
+
 def test_the_standard_library_keeps_its_own() -> None:
     def work() -> None:
         with decimal.localcontext() as changed, warnings.catch_warnings():
@@ -100,7 +124,6 @@ def test_a_variable_of_these_is_left_out(module: Any, monkeypatch: pytest.Monkey
 
 
 def test_a_module_that_the_worker_has_not_is_left_out() -> None:
-    import marshal
     import pickle
 
     data = marshal.dumps(

@@ -89,14 +89,37 @@ def _search(variable: "ContextVar[Any]") -> tuple[str, str] | None:
         if isinstance(module, type(sys)) and not _keeps_its_own(module_name.partition(".")[0])
     ]
     # Most are called as their attribute is, which spares looking at everything.
-    for module_name, names in modules:
-        if names.get(variable.name) is variable:
-            return _as_workers_say(module_name), variable.name
-    for module_name, names in modules:
-        for name, value in list(names.items()):
-            if value is variable:
-                return _as_workers_say(module_name), name
-    return None
+    found = [(module, variable.name, names) for module, names in modules if names.get(variable.name) is variable]
+    if not found:
+        found = [
+            (module, name, names)
+            for module, names in modules
+            for name, value in list(names.items())
+            if value is variable
+        ]
+    if not found:
+        return None
+    module, name = found[0][:2] if len(found) == 1 else _where_it_was_made(found)
+    return _as_workers_say(module), name
+
+
+def _where_it_was_made(found: "list[tuple[str, str, dict[str, Any]]]") -> tuple[str, str]:
+    """Of the modules that have a variable, the likeliest to have made it: the others may be dear to import.
+
+    Who makes one has `ContextVar` at hand, and nothing that another of these modules has made.
+    """
+    import contextvars
+
+    modules = [module for module, _, _ in found]
+
+    def unlikely(place: "tuple[str, str, dict[str, Any]]") -> tuple[bool, bool]:
+        module, _, names = place
+        values = list(names.values())
+        makes = any(value is contextvars or value is contextvars.ContextVar for value in values)
+        made = [value.__module__ for value in values if type(value) is type or type(value) is type(_search)]
+        return not makes, any(maker != module and maker in modules for maker in made)
+
+    return min(found, key=unlikely)[:2]
 
 
 def _keeps_its_own(package: str) -> bool:
