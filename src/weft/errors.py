@@ -265,7 +265,19 @@ def did_you_mean(value: object, allowed: tuple[str, ...]) -> str | None:
 # ---- pipelines -------------------------------------------------------------------------------------
 
 
-class InvalidPipeline(WeftError, ValueError):
+class _PipelineRefused(WeftError, ValueError):
+    pipeline: str | None
+    problems: tuple[str, ...]
+    _cannot: str
+
+    def __init__(self, message: str = "", *, pipeline: str | None = None, problems: Iterable[str] = ()) -> None:
+        problems = tuple(problems)
+        super().__init__(message or f"{_pipeline_named(pipeline)} cannot {self._cannot}: {_listed(problems)}")
+        self.pipeline = pipeline
+        self.problems = problems
+
+
+class InvalidPipeline(_PipelineRefused):
     """A pipeline cannot be built as it was written down.
 
     Attributes:
@@ -283,17 +295,10 @@ class InvalidPipeline(WeftError, ValueError):
         pipeline 'docs' cannot be built: nodes 'a' and 'b' both give 'x': rename one
     """
 
-    pipeline: str | None
-    problems: tuple[str, ...]
-
-    def __init__(self, message: str = "", *, pipeline: str | None = None, problems: Iterable[str] = ()) -> None:
-        problems = tuple(problems)
-        super().__init__(message or f"{_pipeline_named(pipeline)} cannot be built: {_listed(problems)}")
-        self.pipeline = pipeline
-        self.problems = problems
+    _cannot = "be built"
 
 
-class InvalidInputs(WeftError, ValueError):
+class InvalidInputs(_PipelineRefused):
     """A pipeline was given inputs that it does not have, or not those that it needs. Nothing has run.
 
     Attributes:
@@ -311,14 +316,7 @@ class InvalidInputs(WeftError, ValueError):
         pipeline 'docs' cannot run: input 'text' is missing
     """
 
-    pipeline: str | None
-    problems: tuple[str, ...]
-
-    def __init__(self, message: str = "", *, pipeline: str | None = None, problems: Iterable[str] = ()) -> None:
-        problems = tuple(problems)
-        super().__init__(message or f"{_pipeline_named(pipeline)} cannot run: {_listed(problems)}")
-        self.pipeline = pipeline
-        self.problems = problems
+    _cannot = "run"
 
 
 class PipelineError(WeftError, RuntimeError):
