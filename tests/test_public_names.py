@@ -152,6 +152,8 @@ EXTRAS = {
     "numpy",
     "trio",
     "joblib",
+    "redis",
+    "fsspec",
 }
 
 

@@ -86,6 +86,13 @@ need_compiler() {
   debian_install g++ libc6-dev || die "needs a C++20 compiler: install GCC 12 or Clang 16, or newer, then try again"
 }
 
+# The tests of RedisCache need its server; they are skipped without. Debian has the program in this package too, under
+# another name, and no service that starts with it.
+want_redis() {
+  command -v redis-server >/dev/null || command -v redis-check-rdb >/dev/null || debian_install redis-tools ||
+    say "no redis-server here, and none to be had: its tests are skipped"
+}
+
 checksum() { # of standard input
   if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d' ' -f1
 }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.aio.libraries import Asyncio, Library, Trio
+from tests.pipelines.redis_server import RedisServer
 from weft import RuntimeConfig
 from weft.executors import InterpreterPoolExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from weft.pipelines import AsyncExecutor, CompositeExecutor, SequentialExecutor
@@ -77,3 +78,11 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[Asyncio, Trio], ids=["asyncio", "trio"])
 def library(request: pytest.FixtureRequest) -> Library:
     return request.param()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real server, for as long as the tests run."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.end()

@@ -13,14 +13,28 @@ from pathlib import Path
 import pytest
 
 from weft.errors import InvalidSetting
-from weft.pipelines import Cache, CacheSpec, DiskCache, MemoryCache
+from weft.pipelines import Cache, CacheSpec, DiskCache, FsspecCache, MemoryCache, RedisCache
 
 LARGE = list(range(100_000))
 
 
-@pytest.fixture(params=["memory", "disk"])
+def made(kind: str, folder: Path, request: pytest.FixtureRequest) -> Cache:
+    match kind:
+        case "memory":
+            return MemoryCache()
+        case "disk":
+            return DiskCache(folder / "cache")
+        case "redis":
+            return RedisCache(request.getfixturevalue("redis_server").url, prefix=f"{folder}:")
+        case "fsspec-local":
+            return FsspecCache(f"file://{folder}/cache")
+        case _:
+            return FsspecCache(f"memory:/{folder}")
+
+
+@pytest.fixture(params=["memory", "disk", "redis", "fsspec-local", "fsspec-memory"])
 def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cache]:
-    with MemoryCache() if request.param == "memory" else DiskCache(tmp_path / "cache") as cache:
+    with made(request.param, tmp_path, request) as cache:
         yield cache
 
 

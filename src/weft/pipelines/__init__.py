@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from weft.pipelines._backends import LocalBackend
     from weft.pipelines._cache._base import Cache, CacheSpec
     from weft.pipelines._cache._disk import DiskCache
+    from weft.pipelines._cache._fsspec import FsspecCache
     from weft.pipelines._cache._memory import MemoryCache
+    from weft.pipelines._cache._redis import RedisCache
     from weft.pipelines._context import RunContext
     from weft.pipelines._engine import PipelineExecutionEngine
     from weft.pipelines._executors import AsyncExecutor, CompositeExecutor, SequentialExecutor
@@ -36,6 +38,7 @@ __all__ = [
     "CallbackContext",
     "CompositeExecutor",
     "DiskCache",
+    "FsspecCache",
     "LocalBackend",
     "MemoryCache",
     "Node",
@@ -43,6 +46,7 @@ __all__ = [
     "PipelineCallback",
     "PipelineExecutionEngine",
     "PipelineNode",
+    "RedisCache",
     "RunContext",
     "SequentialExecutor",
     "node",
@@ -56,6 +60,7 @@ _HOMES = {
     "CallbackContext": "_hooks",
     "CompositeExecutor": "_executors",
     "DiskCache": "_cache._disk",
+    "FsspecCache": "_cache._fsspec",
     "LocalBackend": "_backends",
     "MemoryCache": "_cache._memory",
     "Node": "_node",
@@ -63,6 +68,7 @@ _HOMES = {
     "PipelineCallback": "_hooks",
     "PipelineExecutionEngine": "_engine",
     "PipelineNode": "_nested",
+    "RedisCache": "_cache._redis",
     "RunContext": "_context",
     "SequentialExecutor": "_executors",
     "node": "_node",

@@ -3,6 +3,7 @@
     _base     what every cache can do, and the spec by which a worker makes its own
     _codec    values in bytes, with a checksum
     _memory   in this process          _disk     SQLite and files
+    _entries  what keeps bytes elsewhere and may fail to:  _redis  _fsspec
 
 A cache may be used by any number of threads. What is wrong with one (a damaged entry, a full disk)
 costs time, never a result: it is a miss, and logged to ``weft.pipelines``.

@@ -6,6 +6,7 @@ Pinned by tests/pipelines/test_caches.py, which runs against all kinds.
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from weft.errors import InvalidSetting
 
 __all__ = ["Cache", "CacheSpec", "CacheStats"]
 
-KINDS = ("memory", "disk")
+logger = logging.getLogger("weft.pipelines")
+
+KINDS = {"memory": "MemoryCache", "disk": "DiskCache", "redis": "RedisCache", "fsspec": "FsspecCache"}
 
 
 @dataclass(slots=True)
@@ -43,8 +46,8 @@ class CacheSpec:
     """How to make a cache: plain data, for the far side.
 
     Attributes:
-        kind: "memory" or "disk".
-        path: Where it is: a folder; None for memory.
+        kind: "memory", "disk", "redis" or "fsspec".
+        path: Where it is: a folder or an address; None for memory.
         options: What else its class takes, by name.
 
     Example:
@@ -73,12 +76,11 @@ class CacheSpec:
 
     def _make(self) -> Cache:
         if self.kind not in KINDS:
-            raise InvalidSetting(setting="kind", value=self.kind, allowed=KINDS)
+            raise InvalidSetting(setting="kind", value=self.kind, allowed=tuple(KINDS))
         from importlib import import_module
 
         module = import_module(f"weft.pipelines._cache._{self.kind}")
-        name = {"memory": "MemoryCache", "disk": "DiskCache"}[self.kind]
-        make: Callable[..., Cache] = getattr(module, name)
+        make: Callable[..., Cache] = getattr(module, KINDS[self.kind])
         return make(**self.options) if self.path is None else make(self.path, **self.options)
 
 
@@ -105,6 +107,7 @@ class Cache(ABC):
 
     def __init__(self) -> None:
         self.stats = CacheStats()
+        self._told: set[str] = set()
 
     @property
     @abstractmethod
@@ -149,6 +152,13 @@ class Cache(ABC):
     def close(self) -> None:
         """Lets go of files and connections. Using it again opens them again."""
         self.flush()
+
+    def _refuse(self, what: str) -> None:
+        """Tells what cannot be kept: each thing once."""
+        self.stats.refused += 1
+        if what not in self._told:
+            self._told.add(what)
+            logger.warning("%s; the pipeline goes on without", what)
 
     def __bool__(self) -> bool:
         return True

@@ -86,7 +86,6 @@ class DiskCache(Cache):
         self._pending: dict[bytes, tuple[bytes | None, int, str, bytes]] = {}
         self._since = 0.0
         self._touched: set[bytes] = set()
-        self._told: set[str] = set()
         try:
             (self.path / "blobs").mkdir(parents=True, exist_ok=True)
             self._connection().execute("UPDATE totals SET bytes = bytes")
@@ -316,10 +315,3 @@ class DiskCache(Cache):
             except OSError as error:
                 self._refuse(f"the cache {self.path} cannot be used: {error}")
             return otherwise
-
-    def _refuse(self, what: str) -> None:
-        """Tells what cannot be kept: each thing once."""
-        self.stats.refused += 1
-        if what not in self._told:
-            self._told.add(what)
-            logger.warning("%s; the pipeline goes on without", what)
