@@ -1,6 +1,7 @@
 """What only interpreters can do, and what can only happen to them."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -147,3 +148,26 @@ def test_exit_with_an_interpreter_that_is_stuck(seconds: list[str]) -> None:
     if "60" in seconds:
         assert done.returncode == 1
         assert took < 30
+
+
+LATE = """
+import signal, time
+from weft.executors import InterpreterPoolExecutor
+if __name__ == "__main__":
+    with InterpreterPoolExecutor(1) as pool:
+        future = pool.submit(time.sleep, 0.4)
+        while not future.running():
+            pass
+        signal.raise_signal(signal.SIGINT)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="interpreters need 3.14")
+def test_an_interpreter_that_is_late_after_ctrl_c_is_waited_for_at_exit() -> None:
+    """The block is left at once, with a task still in C; that comes back before the process would leave without it."""
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=50)
+    assert "left behind: sleep" in done.stderr
+    if "interpreters that cannot be ended" in done.stderr:
+        raise Late(done.stderr)
+    assert done.returncode == -signal.SIGINT
+    assert "remaining subinterpreters" not in done.stderr

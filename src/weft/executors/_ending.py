@@ -5,9 +5,10 @@ as long as something gets done. When nothing has finished for `WEFT_EXIT_GRACE` 
 is cancelled, what runs is interrupted, and what cannot be interrupted is left behind: its thread is a daemon, and the
 process ends without it. After Ctrl-C the first step is left out.
 
-An interpreter that is left behind cannot be: Python would end it under the thread that is in it, and crash. Then the
-process does the rest of what it does at exit, the `atexit` callbacks and the flushing of streams, and leaves with
-status 1 (130 after Ctrl-C) without taking Python apart.
+An interpreter that is left behind cannot be: Python would end it under the thread that is in it, and crash. So what a
+block has left there for being late is waited for once more. If that does not help, the process does the rest of what it
+does at exit, the `atexit` callbacks and the flushing of streams, and leaves with status 1 (130 after Ctrl-C) without
+taking Python apart.
 
 `leave_now` is the same without the first step, for a `with` block that is left by Ctrl-C or `sys.exit`.
 
@@ -141,6 +142,8 @@ def _end_interpreter() -> None:
     pools = [pool for pool in every if not any(pool._same_pool(left) for left in _left_behind)]
     interrupted = isinstance(getattr(sys, "last_exc", None), KeyboardInterrupt)
     try:
+        # A block that Ctrl-C ends waits a moment only; the interpreters of what is late there are worth another.
+        _stop([pool for pool in _left_behind if pool._worker_threads().hold_interpreters], _STOP_WITHIN)
         grace = 0.0 if interrupted else exit_grace()
         if not (interrupted and not _all_left(pools, 0)) and _drain(pools, grace):
             return
