@@ -15,7 +15,20 @@ Pinned by tests/test_public_names.py.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft import actors, aio, compat, config, debug, errors, execution, executors, futures, kernels, parallel
+    from weft import (
+        actors,
+        aio,
+        compat,
+        config,
+        debug,
+        errors,
+        execution,
+        executors,
+        futures,
+        kernels,
+        parallel,
+        testing,
+    )
     from weft._capabilities import capabilities
     from weft._decisions import (
         Decision,
@@ -80,6 +93,7 @@ __all__ = [
     "set_default_config",
     "shared_future",
     "shutdown",
+    "testing",
     "to_interpreter",
     "to_process",
     "to_thread",
@@ -115,7 +129,10 @@ _HOMES = {
     "when_any": "weft.futures",
 }
 _SUBMODULES = frozenset(
-    {"actors", "aio", "compat", "config", "debug", "errors", "execution", "executors", "futures", "kernels", "parallel"}
+    {
+        *("actors", "aio", "compat", "config", "debug", "errors", "execution", "executors", "futures", "kernels"),
+        *("parallel", "testing"),
+    }
 )
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
