@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
 from weft.actors._spawn import METHODS, _homes, lacks, process
-from weft.debug import ResourceDelta, Resources
+from weft.debug import ResourceDelta
 from weft.debug._resources import look
 from weft.testing import resource_delta_fixture
 from weft.testing._plugin import chosen_methods
@@ -79,27 +80,52 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not is_slow(item) or is_of_spawn(item)]
 
 
-kept_warm: list[Resources] = []
-"""What there is when all that is kept warm is there."""
+class Warmth:
+    """What `weft.reset` would end after each test is kept from the first of these tests to the last.
 
+    A fixture of package scope would be one of the session's here, and keep it for tests of other things too.
+    """
 
-@pytest.fixture(scope="package", autouse=True)
-def warm() -> Iterator[None]:
-    """What `weft.reset` would end after each test is kept until the last of these."""
-    modules = _homes, process
-    forget = [module.forget for module in modules]
-    with pytest.MonkeyPatch.context() as patch:
-        for module in modules:
-            patch.setattr(module, "forget", lambda: None)
+    def __init__(self) -> None:
+        self._patch: pytest.MonkeyPatch | None = None
+        self._forget: list[Callable[[], None]] = []
+        self.interpreters = 0
+
+    def begin(self) -> None:
+        if self._patch is not None:
+            return
+        self._patch = pytest.MonkeyPatch()
+        for module in (_homes, process):
+            self._forget.append(module.forget)
+            self._patch.setattr(module, "forget", lambda: None)
         for library in LIBRARIES:
             process.expect(library)
             if "interpreter" in HERE:
                 _homes.expect(library, own_gil=True)
         wait_for_spares()
-        kept_warm[:] = [look()]
-        yield
-    for end in forget:
-        end()
+        self.interpreters = len(look().interpreters or ())
+
+    def end(self) -> None:
+        if self._patch is not None:
+            self._patch.undo()
+            for forget in self._forget:
+                forget()
+            self.__init__()
+
+
+warmth = Warmth()
+
+
+@pytest.fixture(autouse=True)
+def warm() -> None:
+    warmth.begin()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    yield
+    if nextitem is None or not nextitem.path.is_relative_to(Path(__file__).parent):
+        warmth.end()
 
 
 def wait_for_spares() -> None:
@@ -112,9 +138,14 @@ def wait_for_spares() -> None:
 def check(delta: ResourceDelta) -> None:
     """Fails if something has grown; an interpreter that was being made when the test began is one that is kept warm."""
     more = delta.growth
-    if len(delta.after.interpreters or ()) <= len(kept_warm[0].interpreters or ()):
+    if len(delta.after.interpreters or ()) <= warmth.interpreters:
         more.pop("interpreters", None)
     assert not more, str(delta)
 
 
-nothing_is_left = resource_delta_fixture(autouse=True, writer=check)
+count = resource_delta_fixture(writer=check)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(warm: None, no_thread_is_left: None, count: None) -> None:
+    """In this order: what is warm is there before the count, threads are waited for after it."""

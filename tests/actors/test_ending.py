@@ -59,7 +59,7 @@ def test_a_child_that_spins_in_python_is_stopped_and_the_parents_loop_lives(run:
 @pytest.mark.leaves_threads("one is abandoned, which is the point")
 @pytest.mark.methods("thread", "interpreter")
 def test_a_child_stuck_in_c_is_abandoned_and_reported(run: Run, method: str, caplog: pytest.LogCaptureFixture) -> None:
-    took, longest, abandoned = run(cancelled_while, method, functions.sleep_in_c, 0.1, 0.3, seconds=2.0)
+    took, longest, abandoned = run(cancelled_while, method, functions.sleep_in_c, 0.1, 0.3, seconds=1.5)
     assert abandoned == 1
     assert "is abandoned" in caplog.text
     if took > 1.5 or longest > 1.0:

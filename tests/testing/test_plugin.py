@@ -12,10 +12,10 @@ from weft.actors._spawn import default_method
 
 def test_method(spawn_backend):
     assert default_method() == spawn_backend
-    print("ran by", spawn_backend)
+    print("\\nran by", spawn_backend)
 
 def test_default():
-    print("default", default_method())
+    print("\\ndefault", default_method())
 """
 
 FLAVOR = """
@@ -24,7 +24,7 @@ import weft
 def test_flavor(weft_flavor):
     with weft.Run(max_workers=1) as executor:
         assert executor.submit(abs, -1).result() == 1
-    print("given", weft_flavor, "resolved", weft.last_decision().resolved)
+    print("\\ngiven", weft_flavor, "resolved", weft.last_decision().resolved)
 """
 
 
@@ -42,9 +42,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch):
 
 
 def said(result: pytest.RunResult, *beginnings: str) -> list[str]:
-    """What tests have printed, without pytest's dots."""
-    lines = (line.lstrip(".").strip() for line in result.outlines)
-    return [line.removeprefix("test_it.py ") for line in lines if line.removeprefix("test_it.py ").startswith(beginnings)]
+    """The lines that tests have printed."""
+    return [line for line in result.outlines if line.startswith(beginnings)]
 
 
 # ---- spawn methods -------------------------------------------------------------------------------------------
@@ -98,9 +97,9 @@ def test_the_mark_skips_by_these_methods_only(run) -> None:
     source = """
 import pytest
 @pytest.mark.skipon_spawn_backend("process", "mp_spawn", reason="shares objects")
-def test_method(spawn_backend): print("ran by", spawn_backend)
+def test_method(spawn_backend): print("\\nran by", spawn_backend)
 @pytest.mark.skipon_spawn_backend("process")
-def test_default(): print("ran")
+def test_default(): print("\\nran")
 """
     result = run(source, "--spawn-backend=process,thread", "-rs")
     result.assert_outcomes(passed=1, skipped=2)
@@ -183,10 +182,10 @@ def test_unused_it_loads_next_to_nothing_and_rewrites_no_asserts(run) -> None:
     source = """
 import sys
 def test_x():
-    print("loaded", *sorted(name for name in sys.modules if name.partition(".")[0] in ("weft", "anyio", "trio")))
+    print("\\nloaded", *sorted(name for name in sys.modules if name.partition(".")[0] in ("weft", "anyio", "trio")))
 def test_y():
     import weft.executors._spares, weft.actors._messages
-    print("rewritten", "@pytest_ar" in vars(weft.actors._messages))
+    print("\\nrewritten", "@pytest_ar" in vars(weft.actors._messages))
 """
     result = run(source, "-p", "no:anyio", "-p", "no:hypothesispytest")
     assert said(result, "loaded") == ["loaded weft weft.testing weft.testing._plugin"]

@@ -54,6 +54,7 @@ from weft.actors._messages import pack_function, remote_error, unpack
 from weft.actors._spawn import Child, Start, find
 from weft.actors._stream import Context, stream_of
 from weft.errors import ActorDied, ChannelClosed, ChannelFault, Interrupted, RemoteActorError
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["Call", "Life", "Terms"]
 
@@ -400,7 +401,7 @@ class Life:
         """Interrupts it until it is gone, or `end`; then kills it."""
         while time.monotonic() < end:
             # A child that is stuck in C keeps this thread for as long as it keeps its GIL.
-            threading.Thread(target=child.interrupt, name="weft-actor-interrupt", daemon=True).start()
+            start_thread(threading.Thread(target=child.interrupt, name="weft-actor-interrupt", daemon=True))
             if await _set_within(self._ended, min(_ASK_AGAIN, end - time.monotonic())):
                 return
         if child.kill():

@@ -224,11 +224,14 @@ class _Minded:
         if within is None:
             await life.over.wait()
             return
+        # Counted are steps in which this loop has turned: when it was stuck itself, what was sent meanwhile is read first.
+        step, silent, heard = within / _SIGNS, 0, life.heard
         while not life.over.is_set():
             life.ping()
-            with anyio.move_on_after(within / _SIGNS):
+            with anyio.move_on_after(step):
                 await life.over.wait()
-            if not life.over.is_set() and time.monotonic() - life.heard > within:
+            silent, heard = (silent + 1 if life.heard == heard else 0), life.heard
+            if not life.over.is_set() and silent >= _SIGNS:
                 pid = None if life.child is None or not life.child.is_process else life.child.pid
                 why = f"gave no sign of life for {within:g} s: its loop is stuck in one step of a task"
                 life.failure = ActorDied(path=self.terms.path, pid=pid, why=why)

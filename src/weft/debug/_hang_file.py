@@ -28,6 +28,7 @@ class HangFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._process = os.getpid()
         try:
             while True:
                 self.descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -51,8 +52,9 @@ class HangFile:
 
     def close(self) -> None:
         """Closes it; removes it if it is empty, and nobody else has it open."""
-        try:
-            if self.length() == 0 and _have_alone(self.descriptor) and self._is_at_its_path():
+        try:  # in a forked child the lock is the parent's
+            is_ours = self._process == os.getpid() and self.length() == 0 and _have_alone(self.descriptor)
+            if is_ours and self._is_at_its_path():
                 self._path.unlink(missing_ok=True)
         except OSError:
             pass  # it stays, empty

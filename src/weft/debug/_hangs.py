@@ -6,8 +6,8 @@ needs the GIL, comes `_AFTER` later: it writes what the watchdog did not (for ot
 somebody else has set the watchdog meanwhile), adds what `dump` says of pools and actors, and sets the watchdog for the
 next block. So a hang that holds the GIL leaves the stacks for the block that was up first, any other hang leaves all.
 
-The lock is never held while something waits for the GIL of others, nor across user code. The thread ends with the last
-block, and is waited for. In a forked child nothing is watched.
+The thread ends with the last block, and is waited for. In a forked child nothing is watched: the watchdog is not set
+while a process forks.
 Not done by a signal: those belong to the program, and a process cannot be sure of one of them.
 Pinned by tests/debug/test_hangs.py.
 """
@@ -29,6 +29,7 @@ from weft import _core
 from weft.debug import _hang_file
 from weft.debug._dump import dump
 from weft.errors import InvalidSetting
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["HangWatch", "dump_on_hang"]
 
@@ -132,7 +133,7 @@ class _Watches:
                 # Where daemon threads are not allowed, no block can be left open at the interpreter's end either.
                 daemon = _core.in_main_interpreter()
                 self._thread = threading.Thread(target=self._run, name="weft-hangs", daemon=daemon)
-                self._thread.start()
+                start_thread(self._thread)
             self._changed.notify_all()
 
     def remove(self, watch: HangWatch) -> None:
@@ -174,6 +175,18 @@ class _Watches:
                 left = min(waiting, default=float("inf")) - time.monotonic()
                 self._changed.wait(min(max(0.0, left), _LOOK_AGAIN))
 
+    # A child that is forked while the watchdog is set has none to end, and waits for it, at its own end for ever.
+
+    def before_fork(self) -> None:
+        self._changed.acquire()
+        if self._set_for is not None:
+            faulthandler.cancel_dump_traceback_later()
+            self._set_for = None
+
+    def after_fork_in_parent(self) -> None:
+        self._set_watchdog_lock_held()
+        self._changed.release()
+
     def after_fork_in_child(self) -> None:
         self.__init__()
 
@@ -181,7 +194,11 @@ class _Watches:
 _watches = _Watches()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_watches.after_fork_in_child)
+    os.register_at_fork(
+        before=_watches.before_fork,
+        after_in_parent=_watches.after_fork_in_parent,
+        after_in_child=_watches.after_fork_in_child,
+    )
 
 
 def dump_on_hang(seconds: float, *, path: str | os.PathLike[str]) -> HangWatch:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from weft.executors._worker_threads import start_thread
+
 __all__ = ["Child", "End", "Start", "ThreadChild"]
 
 
@@ -108,7 +110,7 @@ class ThreadChild:
         self._end: End | None = None
         self._told: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._live, name=f"weft-actor-{name}", daemon=daemon)
-        self._thread.start()
+        start_thread(self._thread)
 
     def _live(self) -> None:
         error: BaseException | None = None
