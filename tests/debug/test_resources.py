@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
@@ -139,10 +138,10 @@ def test_an_interpreter(deltas: list[ResourceDelta]) -> None:
 
 
 @pytest.fixture(params=[ThreadPoolExecutor, ProcessPoolExecutor])
-def pool_class(request: pytest.FixtureRequest) -> Iterator[type]:
+def pool_class(request: pytest.FixtureRequest) -> type:
     with request.param(1) as pool:  # what pools share is there
         assert pool.submit(abs, -1).result(30) == 1
-    yield request.param
+    return request.param
 
 
 def test_pools_leave_nothing(pool_class: type, deltas: list[ResourceDelta]) -> None:
@@ -190,7 +189,7 @@ def test_cycles_are_no_leak() -> None:
 
 def test_plain_data(deltas: list[ResourceDelta]) -> None:
     before = Resources({1: "MainThread"}, None, {}, {3: "socket:[1]"}, None)
-    after = Resources({1: "MainThread"}, None, {7: "cat"}, {n: "pipe" for n in range(3, 20)}, None)
+    after = Resources({1: "MainThread"}, None, {7: "cat"}, dict.fromkeys(range(3, 20), "pipe"), None)
     delta = ResourceDelta("x", before, after, 0.5)
     told = json.loads(json.dumps(delta.as_dict()))
     assert told["growth"] == {"processes": 1, "descriptors": 16}

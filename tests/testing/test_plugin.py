@@ -55,7 +55,9 @@ def test_one_method(run) -> None:
     assert said(result, "ran by", "default") == ["ran by thread", "default thread"]
 
 
-@pytest.mark.parametrize("arguments", [["--spawn-backend=process,thread"], ["--spawn-backend=process", "--spawn-backend=thread"]])
+@pytest.mark.parametrize(
+    "arguments", [["--spawn-backend=process,thread"], ["--spawn-backend=process", "--spawn-backend=thread"]]
+)
 def test_several(run, arguments: list[str]) -> None:
     result = run(SHOW, *arguments)
     result.assert_outcomes(passed=3)
@@ -112,7 +114,10 @@ def test_default(): print("\\nran")
 @pytest.mark.parametrize(
     ("mark", "message"),
     [
-        ("'proces', reason='x'", "*test_it.py::test_x: skipon_spawn_backend='proces' is not valid: did you mean 'process'?*"),
+        (
+            "'proces', reason='x'",
+            "*test_it.py::test_x: skipon_spawn_backend='proces' is not valid: did you mean 'process'?*",
+        ),
         ("", "*test_it.py::test_x: use @pytest.mark.skipon_spawn_backend(*names, reason=...)"),
         ("'thread', why='x'", "*test_it.py::test_x: use @pytest.mark.skipon_spawn_backend(*names, reason=...)"),
     ],
@@ -136,8 +141,14 @@ def test_a_mark_that_is_wrong(run, mark: str, message: str) -> None:
         ("--weft-flavor=thread", "ERROR: --weft-flavor='thread' is not valid: did you mean 'threads'?*"),
         *(
             [
-                ("--spawn-backend=interpreter", "ERROR: --spawn-backend=interpreter: not available here: it needs Python 3.14*"),
-                ("--weft-flavor=interpreters", "ERROR: --weft-flavor=interpreters: not available here: it needs Python 3.14*"),
+                (
+                    "--spawn-backend=interpreter",
+                    "ERROR: --spawn-backend=interpreter: not available here: it needs Python 3.14*",
+                ),
+                (
+                    "--weft-flavor=interpreters",
+                    "ERROR: --weft-flavor=interpreters: not available here: it needs Python 3.14*",
+                ),
             ]
             if sys.version_info < (3, 14)
             else []

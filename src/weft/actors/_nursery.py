@@ -224,7 +224,7 @@ class _Minded:
         if within is None:
             await life.over.wait()
             return
-        # Counted are steps in which this loop has turned: when it was stuck itself, what was sent meanwhile is read first.
+        # Steps in which this loop has turned are counted: when it was stuck itself, it has yet to read what was sent.
         step, silent, heard = within / _SIGNS, 0, life.heard
         while not life.over.is_set():
             life.ping()

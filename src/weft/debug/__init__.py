@@ -1,4 +1,4 @@
-"""What tasks did, and what they are doing: traces of what has run, a dump of what runs now, and what blocks leave behind.
+"""What tasks did and are doing: traces of what has run, a dump of what runs now, and what blocks leave behind.
 
 Tracing costs one relaxed load a task while it is off, and under 200 ns a task while it is on (invariant 8). All of
 these may be called on any thread. Each interpreter of a process traces for itself.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["HangFile"]
@@ -37,7 +38,9 @@ class HangFile:
                     return
                 os.close(self.descriptor)  # removed by another between the two
         except OSError as error:
-            what = f"{error.strerror or error}; path is where stacks are written if a block hangs: name a file that can be"
+            what = (
+                f"{error.strerror or error}; path is where stacks are written if a block hangs: name a file that can be"
+            )
             raise type(error)(error.errno, what, str(path)) from None
 
     def length(self) -> int:
@@ -80,10 +83,8 @@ else:
     import fcntl
 
     def _share(descriptor: int) -> None:
-        try:
+        with suppress(OSError):  # no file system that knows locks
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-        except OSError:  # no file system that knows locks
-            pass
 
     def _have_alone(descriptor: int) -> bool:
         try:

@@ -23,7 +23,7 @@ from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 from weft import _core
 from weft.debug import _hang_file
@@ -61,7 +61,7 @@ class HangWatch:
         self._length = 0  # of the file, when the block was entered
         self._done = False
 
-    def __enter__(self) -> HangWatch:
+    def __enter__(self) -> Self:
         if self._entered:
             raise RuntimeError("this block has been entered before; call dump_on_hang() for each")
         self._file = _hang_file.HangFile(self.path)

@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "--weft-flavor",
         default=None,
         metavar="FLAVOR",
-        help="the flavor of weft.Run() where nothing else is said: threads, interpreters, processes, serial, none, auto",
+        help="the flavor of weft.Run() where nothing else is said: threads, interpreters, processes, serial, none",
     )
     parser.addini(
         "spawn_backends",
@@ -49,9 +49,9 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def _leave_weft_as_it_is(pluginmanager: pytest.PytestPluginManager) -> None:
-    """pytest rewrites the assert statements of all packages that bring a plugin; weft is to be tested as it runs."""
+    """The assert statements of all packages that bring a plugin are rewritten; weft is to be tested as it runs."""
     with suppress(AttributeError):  # not public: where it is gone, they are rewritten
-        pluginmanager.rewrite_hook._must_rewrite.discard("weft")  # type: ignore[union-attr] # pyright: ignore
+        pluginmanager.rewrite_hook._must_rewrite.discard("weft")  # pyright: ignore[reportPrivateUsage, reportOptionalMemberAccess]
 
 
 def pytest_configure(config: pytest.Config) -> None:
