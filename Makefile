@@ -20,6 +20,10 @@ demo: ## the main job: analyse the standard library's source, in parallel (ARGS=
 test: ## all tests, on every interpreter (TEST_ABREAST at a time), and the C++ tests (ARGS="tests/test_run.py -k auto" for some)
 	@tools/test --native --abreast $(TEST_ABREAST) $(ARGS)
 
+.PHONY: test-actors
+test-actors: ## the tests of weft.actors, on every interpreter, one after the other
+	@tools/test tests/actors $(ARGS)
+
 .PHONY: test-native
 test-native: ## the C++ tests: release, under ThreadSanitizer, under AddressSanitizer
 	@tools/native release tsan asan
