@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         kernels,
         parallel,
         pipelines,
+        testing,
     )
     from weft._capabilities import capabilities
     from weft._decisions import (
@@ -94,6 +95,7 @@ __all__ = [
     "set_default_config",
     "shared_future",
     "shutdown",
+    "testing",
     "to_interpreter",
     "to_process",
     "to_thread",
@@ -142,6 +144,7 @@ _SUBMODULES = frozenset(
         "kernels",
         "parallel",
         "pipelines",
+        "testing",
     }
 )
 

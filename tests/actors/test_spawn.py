@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.actors import functions
-from tests.actors.conftest import HERE, KINDS, Run
+from tests.actors.conftest import HERE, Run
 from weft import actors, errors
 from weft.actors import _spawn, open_nursery, try_set_start_method
 
 MODULE = functions.__name__
 
 
-@pytest.mark.parametrize("method", HERE)
 def test_each_method_runs_calls_and_ends(run: Run, method: str) -> None:
     async def main() -> None:
         async with open_nursery(spawn=method) as nursery:
@@ -57,6 +56,7 @@ def test_what_this_python_lacks_is_said_at_once(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_default_method_can_be_set(run: Run) -> None:
+    _spawn.forget()  # what --spawn-backend has said
     assert _spawn.default_method() == ("interpreter" if "interpreter" in HERE else "process")
     try_set_start_method("thread")
 
@@ -71,26 +71,15 @@ def test_the_default_method_can_be_set(run: Run) -> None:
 # ---- errors at the start ---------------------------------------------------------------------------------
 
 
-async def start(method: str, module: str) -> None:
-    async with open_nursery(spawn=method) as nursery:
-        await nursery.start_actor("a", enable_modules=[module])
-
-
-def only(group: BaseExceptionGroup) -> BaseException:
-    assert len(group.exceptions) == 1
-    return group.exceptions[0]
-
-
-@pytest.mark.parametrize("method", KINDS)
 def test_a_module_that_is_missing_or_wrong_raises_here_what_it_raised_there(
-    run: Run, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, spawn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "wrong_syntax.py").write_text("def f(:\n")
     (tmp_path / "raises_at_import.py").write_text("raise LookupError('not here')\n")
     monkeypatch.syspath_prepend(str(tmp_path))
 
     async def main() -> None:
-        async with open_nursery(spawn=method) as nursery:
+        async with open_nursery(spawn=spawn) as nursery:
             with pytest.raises(ModuleNotFoundError, match="no_such_module"):
                 await nursery.start_actor("a", enable_modules=["no_such_module"])
             with pytest.raises(SyntaxError) as caught:
@@ -98,7 +87,7 @@ def test_a_module_that_is_missing_or_wrong_raises_here_what_it_raised_there(
             assert caught.value.filename == str(tmp_path / "wrong_syntax.py")
             with pytest.raises(LookupError, match="not here") as raised:
                 await nursery.start_actor("a", enable_modules=["raises_at_import"])
-            assert f"in spawn method {method!r}" in "".join(raised.value.__notes__)
+            assert f"in spawn method {spawn!r}" in "".join(raised.value.__notes__)
             # Nobody else minds.
             portal = await nursery.start_actor("b", enable_modules=[MODULE])
             assert await portal.run(functions.add, a=1, b=1) == 2
@@ -130,14 +119,13 @@ def test_functions_of_other_modules_are_refused_on_this_side(run: Run) -> None:
     run(main)
 
 
-def test_start_arguments_are_data(run: Run) -> None:
+def test_start_arguments_are_data(run: Run, spawn: str) -> None:
     name = "a'; import os; os._exit(7) #\n"
 
     async def main() -> None:
-        for method in KINDS:
-            async with open_nursery(spawn=method) as nursery:
-                portal = await nursery.start_actor(name, enable_modules=[MODULE])
-                assert (await portal.run(functions.whoami))[0] == name
+        async with open_nursery(spawn=spawn) as nursery:
+            portal = await nursery.start_actor(name, enable_modules=[MODULE])
+            assert (await portal.run(functions.whoami))[0] == name
 
     run(main)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import anyio
@@ -11,6 +12,7 @@ import pytest
 
 from tests.actors import functions
 from tests.actors.conftest import Run
+from tests.lateness import Late, crowding
 from weft import errors
 from weft.actors import open_nursery
 
@@ -90,16 +92,43 @@ def test_health(run: Run, spawn: str) -> None:
 
 
 def test_an_actor_that_gives_no_sign_of_life_has_failed(run: Run, spawn: str) -> None:
+    heartbeat = round(crowding(), 1)
+
     async def main() -> None:
         with pytest.raises(ExceptionGroup) as caught:
-            async with open_nursery(spawn=spawn, heartbeat=1.0) as nursery:
-                quiet = await nursery.start_actor("quiet", enable_modules=[MODULE])
-                await anyio.sleep(1.5)  # one that has nothing to do answers
-                assert await quiet.run(functions.add, a=1, b=2) == 3
+            async with open_nursery(spawn=spawn, heartbeat=heartbeat) as nursery:
                 await nursery.run_in_actor(functions.spin_async)
                 await anyio.sleep_forever()
         (error,) = caught.value.exceptions
         assert isinstance(error, errors.ActorDied)
-        assert "gave no sign of life for 1 s" in str(error)
+        assert error.path == ("root", "spin_async")
+        assert f"gave no sign of life for {heartbeat:g} s" in str(error)
+
+    run(main)
+
+
+def test_one_that_has_nothing_to_do_gives_signs_of_life(run: Run, spawn: str) -> None:
+    heartbeat = 0.3 * crowding()
+
+    async def main() -> None:
+        async with open_nursery(spawn=spawn, heartbeat=heartbeat) as nursery:
+            quiet = await nursery.start_actor("quiet", enable_modules=[MODULE])
+            await anyio.sleep(1.5 * heartbeat)
+            assert await quiet.run(functions.add, a=1, b=2) == 3
+
+    try:
+        run(main)
+    except* errors.ActorDied as died:
+        raise Late(str(died.exceptions[0])) from None
+
+
+def test_a_caller_that_was_stuck_itself_hears_what_was_sent_meanwhile(run: Run) -> None:
+    async def main() -> None:
+        async with open_nursery(spawn="process", heartbeat=0.3 * crowding()) as nursery:
+            portal = await nursery.start_actor("a", enable_modules=[MODULE])
+            for _ in range(3):
+                await anyio.sleep(0.02)
+                time.sleep(0.5 * crowding())  # stuck, which is the point
+            assert await portal.run(functions.add, a=1, b=2) == 3
 
     run(main)

@@ -1,4 +1,7 @@
-"""Runs each test that takes `flavor` on the executors that can do what it needs (see flavors.py), and closes its pools."""
+"""Runs each test that takes `flavor` on the executors that can do what it needs (see flavors.py), and closes its pools.
+
+`--weft-flavor`, of weft's pytest plugin, leaves those of one flavor.
+"""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -22,7 +25,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "flavor" in metafunc.fixturenames:
         abilities = [ability for mark in metafunc.definition.iter_markers("needs") for ability in mark.args]
-        metafunc.parametrize("flavor", able(*abilities), ids=repr)
+        wanted = metafunc.config.getoption("weft_flavor")
+        metafunc.parametrize(
+            "flavor", [flavor for flavor in able(*abilities) if wanted in (None, flavor.name)], ids=repr
+        )
 
 
 @dataclass

@@ -56,7 +56,8 @@ def live_in_interpreter(data: bytes) -> None:
     """Is an actor that has an interpreter to itself."""
     descriptor, setup = marshal.loads(data)
     os.reload_environ()  # type: ignore[attr-defined]  # since 3.14, as interpreters; a spare was made earlier
-    live(socket.socket(fileno=descriptor), setup, alone=True)
+    with suppress(Interrupted):  # one more, as it ended because of another
+        live(socket.socket(fileno=descriptor), setup, alone=True)
 
 
 def live_in_process(_kind: int, descriptors: Sequence[int], setup: bytes) -> None:
@@ -147,11 +148,13 @@ def _bury(errors: list[BaseException]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for _ in range(_ATTEMPTS):
-                with suppress(Interrupted):  # another one may have been on its way
+                try:
                     for each in errors:
                         each.__traceback__ = None
                     gc.collect()
                     break
+                except Interrupted:  # another one was on its way
+                    continue
     finally:
         sys.unraisablehook = hook
 

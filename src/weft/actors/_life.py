@@ -54,12 +54,14 @@ from weft.actors._messages import pack_function, remote_error, unpack
 from weft.actors._spawn import Child, Start, find
 from weft.actors._stream import Context, stream_of
 from weft.errors import ActorDied, ChannelClosed, ChannelFault, Interrupted, RemoteActorError
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["Call", "Life", "Terms"]
 
 START_WITHIN: Final = 30.0  # seconds that a child may take to say hello, and again to import its modules
 _TAKEN_WITHIN = 0.15  # seconds in which a loop that turns has taken the request to end
 _ASK_AGAIN = 0.05  # seconds between interrupts
+_ASK_SELDOM = 0.5  # the same, once its channel has closed
 _TORN_DOWN_WITHIN = 5.0  # seconds from an actor's last word to the end of its interpreter or process
 _KILLED_WITHIN = 2.0  # seconds from SIGKILL to the end of a process
 _SETTLES_WITHIN = 0.5  # seconds in which a child whose channel has closed has ended too, if it was not asked to
@@ -180,6 +182,7 @@ class Life:
             with anyio.fail_after(START_WITHIN):
                 ready = await await_ready(ours, f"actor {self.terms.name!r}", self._hear)
             if ready.failure is not None:
+                self.has_left = True
                 raise _as_itself(ready.failure, self.terms)
         except BaseException as error:
             ours.close()
@@ -392,19 +395,26 @@ class Life:
             if not await _set_within(self._taken, min(_TAKEN_WITHIN, self.terms.grace)):
                 return self._ended.is_set()
             await _set_within(self.gone, begun + self.terms.grace - time.monotonic())
+        elif not self.has_left:  # it is starting, and hears nothing but that its channel is closed
+            return await _set_within(self._ended, min(_TAKEN_WITHIN, self.terms.grace))
         if self.has_left:  # what is left to do is Python's: to interrupt that would only make it longer
             return await _set_within(self._ended, _TORN_DOWN_WITHIN)
         return await _set_within(self._ended, begun + self.terms.grace - time.monotonic())
 
     async def _force(self, child: Child, end: float) -> None:
         """Interrupts it until it is gone, or `end`; then kills it."""
+        pause = _ASK_AGAIN
         while time.monotonic() < end:
             # A child that is stuck in C keeps this thread for as long as it keeps its GIL.
-            threading.Thread(target=child.interrupt, name="weft-actor-interrupt", daemon=True).start()
-            if await _set_within(self._ended, min(_ASK_AGAIN, end - time.monotonic())):
+            start_thread(threading.Thread(target=child.interrupt, name="weft-actor-interrupt", daemon=True))
+            if await _set_within(self._ended, min(pause, end - time.monotonic())):
                 return
+            if self.closed.is_set():  # its loop is on its way out: to interrupt that only makes it longer
+                pause = _ASK_SELDOM
         if child.kill():
             await _set_within(self._ended, _KILLED_WITHIN)
+        elif self._channel is not None and self.closed.is_set():  # not stuck
+            await _set_within(self._ended, _TORN_DOWN_WITHIN)
 
 
 async def _set_within(event: anyio.Event, seconds: float) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import anyio
 
 from weft.aio._library import running_library
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["Loop", "here", "in_thread"]
 
@@ -96,7 +97,7 @@ async def in_thread[T](fn: Callable[[], T], name: str, undo: Callable[[T], objec
         elif result[0] and undo is not None:
             undo(cast("T", result[1]))
 
-    threading.Thread(target=run, name=name, daemon=_daemons_allowed()).start()
+    start_thread(threading.Thread(target=run, name=name, daemon=_daemons_allowed()))
     try:
         await done.wait()
     except BaseException:

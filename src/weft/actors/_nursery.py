@@ -13,6 +13,7 @@ Pinned by tests/actors/test_nursery.py, test_ending.py and test_strategies.py.
 from __future__ import annotations
 
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from weft.actors._portal import Portal
 from weft.actors._spawn import check, default_method
 from weft.errors import ActorDied, ChannelClosed, InvalidSetting, RemoteActorError
 
-__all__ = ["ActorHealth", "Nursery", "open_nursery"]
+__all__ = ["ActorHealth", "Nursery", "entered", "open_nursery"]
 
 type Strategy = Literal["one_cancels_all", "one_for_one"]
 _STRATEGIES = ("one_cancels_all", "one_for_one")
@@ -223,11 +224,14 @@ class _Minded:
         if within is None:
             await life.over.wait()
             return
+        # Steps in which this loop has turned are counted: when it was stuck itself, it has yet to read what was sent.
+        step, silent, heard = within / _SIGNS, 0, life.heard
         while not life.over.is_set():
             life.ping()
-            with anyio.move_on_after(within / _SIGNS):
+            with anyio.move_on_after(step):
                 await life.over.wait()
-            if not life.over.is_set() and time.monotonic() - life.heard > within:
+            silent, heard = (silent + 1 if life.heard == heard else 0), life.heard
+            if not life.over.is_set() and silent >= _SIGNS:
                 pid = None if life.child is None or not life.child.is_process else life.child.pid
                 why = f"gave no sign of life for {within:g} s: its loop is stuck in one step of a task"
                 life.failure = ActorDied(path=self.terms.path, pid=pid, why=why)
@@ -285,12 +289,15 @@ class Nursery:
         self._hard_kill = hard_kill
         self._minded: list[_Minded] = []
         self._tasks: anyio.abc.TaskGroup | None = None
+        self._reference = weakref.ref(self, _entered.discard)
+        hash(self._reference)  # asked for while there is one: `discard` needs it
 
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise RuntimeError("this nursery has been entered; open another one")
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
+        _entered.add(self._reference)
         _keep_warm(self._spawn, here().library)
         return self
 
@@ -310,6 +317,8 @@ class Nursery:
             if once is group:
                 raise
             raise once from None
+        finally:
+            _entered.discard(self._reference)
 
     async def start_actor(self, name: str, *, enable_modules: Sequence[str] = (), spawn: str | None = None) -> Portal:
         """Starts an actor that waits for calls, until it is told to end or the nursery's block is left.
@@ -380,6 +389,15 @@ class Nursery:
         """Cancels the block and all actors. Returns at once; the block ends when they have."""
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
+
+
+# Those that have been entered and not left. One whose task was dropped with its loop is never left.
+_entered: set[weakref.ref[Nursery]] = set()
+
+
+def entered() -> list[Nursery]:
+    """The nurseries whose blocks have not been left. Any thread; ones entered or left meanwhile may be among them."""
+    return [nursery for reference in _entered.copy() if (nursery := reference()) is not None]
 
 
 def open_nursery(

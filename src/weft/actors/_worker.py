@@ -23,6 +23,7 @@ import anyio
 from weft import _core
 from weft.actors._loops import Loop
 from weft.errors import Interrupted
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["Worker"]
 
@@ -58,7 +59,7 @@ class Worker:
         if self._thread is None:
             self._thread = threading.Thread(target=self._context.run, args=(self._run,), name=self._name)
             self._thread.daemon = _core.in_main_interpreter()
-            self._thread.start()
+            start_thread(self._thread)
         self._waiting.add(number)
         self._queue.put((number, fn, kwargs))
 

@@ -1,4 +1,4 @@
-"""What the workers are doing now.
+"""What the workers are doing now, and how the actors are.
 
 Looks at each worker's cell, then at the stacks of the threads at one moment: a task may have gone on between the two,
 so that a stack can be that of the next task. Takes no lock that a task could hold, so it works while all workers are
@@ -12,9 +12,12 @@ import os
 import sys
 import traceback
 from types import CodeType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from weft import _core
+
+if TYPE_CHECKING:
+    from weft.actors import ActorHealth
 
 _BELOW_TASKS = os.path.join("weft", "executors", "_worker_threads.py")
 
@@ -57,7 +60,8 @@ def get_worker_thread_id() -> int:
 def dump(file: TextIO | None = None) -> None:
     """Writes what every worker of every pool of this interpreter is running now, with its Python stack.
 
-    How long a task has run is known to the microsecond for tasks that are traced, and else nearly so.
+    How long a task has run is known to the microsecond for tasks that are traced, and else nearly so. Then it says how
+    each actor is that this interpreter has started and whose nursery has not been left, as `Nursery.actors` does.
 
     Args:
         file: where to write; None for standard error.
@@ -91,7 +95,27 @@ def _report() -> list[str]:
             bound = "" if exact else "at most "
             text.append(f"  {where}thread {thread}{system}: {task}, for {bound}{seconds:.6f} s\n")
             text += _lines_of(next(stacks))
-    return text or ["no pools\n"]
+    return (text or ["no pools\n"]) + _actors()
+
+
+def _actors() -> list[str]:
+    module = sys.modules.get("weft.actors._nursery")
+    if module is None:  # then there are none
+        return []
+    actors: list[ActorHealth] = [actor for nursery in module.entered() for actor in nursery.actors()]
+    if not actors:
+        return []
+    return [f"actors: {len(actors)}\n", *map(_line_of, actors)]
+
+
+def _line_of(actor: ActorHealth) -> str:
+    calls = "no call" if actor.mailbox == 0 else f"{actor.mailbox} call{'' if actor.mailbox == 1 else 's'}"
+    restarts = f", restarted {actor.restarts} times" if actor.restarts else ""
+    process = f", process {actor.pid}" if actor.pid not in (None, os.getpid()) else ""
+    return (
+        f"  {'/'.join(actor.path)} ({actor.spawn}{process}): {actor.state}, for {actor.uptime:.6f} s{restarts}, "
+        f"{calls} not answered, heard of {actor.silence:.6f} s ago\n"
+    )
 
 
 def _count(workers: int) -> str:

@@ -34,6 +34,13 @@ class _Started(threading.Event):
         return True
 
 
+def start_thread(thread: threading.Thread) -> None:
+    """Starts a thread, and does not wait for ever where `Thread.start()` would."""
+    if hasattr(thread, "_started"):  # private; without it, a thread is started as anybody's
+        thread._started = _Started()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+    thread.start()
+
+
 class WorkerThreads:
     """Starts threads for a pool's workers, and knows which of them live."""
 
@@ -49,7 +56,7 @@ class WorkerThreads:
         thread = self._make(entry, name)
         self._threads[thread] = False
         try:
-            thread.start()
+            start_thread(thread)
         except BaseException as error:
             if not thread.is_alive():
                 self._threads.pop(thread, None)
@@ -61,10 +68,7 @@ class WorkerThreads:
     def _make(self, entry: Callable[[], None], name: str) -> threading.Thread:
         # Isolated sub-interpreters allow no daemon threads; the others do not survive one that is left at their end.
         daemon = _core.in_main_interpreter()
-        thread = threading.Thread(target=self._work, args=(entry,), name=name, daemon=daemon)
-        if hasattr(thread, "_started"):  # private; without it, a thread is started as anybody's
-            thread._started = _Started()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-        return thread
+        return threading.Thread(target=self._work, args=(entry,), name=name, daemon=daemon)
 
     def _work(self, entry: Callable[[], None]) -> None:
         self._threads[threading.current_thread()] = True

@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from weft.errors import Interrupted
+from weft.executors._worker_threads import start_thread
+
 __all__ = ["Child", "End", "Start", "ThreadChild"]
 
 
@@ -90,13 +93,21 @@ class ThreadChild:
         run: What the thread does.
         interrupt: Raises `Interrupted` in that thread, whose identifier it gets.
         daemon: Whether Python may end without it.
+        interrupt_blocks: Whether that may wait for the GIL of the thread. Where it does not, none is raised once the
+            thread is done; one that was on its way is met and dropped.
     """
 
     is_process = False
     descriptor = -1
 
     def __init__(
-        self, name: str, run: Callable[[], object], interrupt: Callable[[int], object], *, daemon: bool
+        self,
+        name: str,
+        run: Callable[[], object],
+        interrupt: Callable[[int], object],
+        *,
+        daemon: bool,
+        interrupt_blocks: bool,
     ) -> None:
         import os
 
@@ -104,11 +115,12 @@ class ThreadChild:
         self.pid = os.getpid()
         self._run = run
         self._interrupt = interrupt
+        self._interrupt_blocks = interrupt_blocks
         self._lock = threading.Lock()
         self._end: End | None = None
         self._told: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._live, name=f"weft-actor-{name}", daemon=daemon)
-        self._thread.start()
+        start_thread(self._thread)
 
     def _live(self) -> None:
         error: BaseException | None = None
@@ -116,11 +128,16 @@ class ThreadChild:
             self._run()
         except BaseException as raised:
             error = raised
-        with self._lock:
-            self._end = End(error=error)
-            told, self._told = self._told, []
-        for fn in told:
-            fn()
+        while True:
+            try:
+                with self._lock:
+                    self._end = self._end or End(error=error)
+                while self._told:  # nobody adds to it from here on
+                    self._told[-1]()
+                    self._told.pop()
+                return
+            except Interrupted:
+                continue
 
     def on_end(self, fn: Callable[[], object]) -> None:
         """See `Child`."""
@@ -136,8 +153,16 @@ class ThreadChild:
 
     def interrupt(self) -> None:
         """See `Child`."""
-        if self._end is None and self._thread.ident is not None:
-            self._interrupt(self._thread.ident)
+        thread = self._thread.ident
+        if thread is None:
+            return
+        if self._interrupt_blocks:
+            if self._end is None:
+                self._interrupt(thread)
+            return
+        with self._lock:
+            if self._end is None:
+                self._interrupt(thread)
 
     def kill(self) -> bool:
         """See `Child`."""

@@ -77,7 +77,7 @@ def spawn(start: Start, *, own_gil: bool) -> Child:
         for each in home:
             _core.interrupt_actor_interpreter(each, thread)
 
-    child = ThreadChild(start.name, run, interrupt, daemon=_core.in_main_interpreter())
+    child = ThreadChild(start.name, run, interrupt, daemon=_core.in_main_interpreter(), interrupt_blocks=True)
     _lived_in[id(child)] = child
     return child
 

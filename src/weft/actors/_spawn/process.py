@@ -18,6 +18,7 @@ from weft.actors._child import prepare_spare
 from weft.actors._spawn._child_handle import Child, End, Start
 from weft.executors._template.template import Template
 from weft.executors._template.worker_process import WorkerProcess
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["expect", "forget", "lacks", "spawn"]
 
@@ -79,7 +80,7 @@ class ProcessChild:
             self._worker.status()
             fn()
 
-        threading.Thread(target=wait, name="weft-actor-end", daemon=True).start()
+        start_thread(threading.Thread(target=wait, name="weft-actor-end", daemon=True))
 
     def end(self) -> End | None:
         """See `Child`."""

@@ -26,4 +26,5 @@ def spawn(start: Start) -> Child:
         lambda: live(start.end, start.setup, alone=False),
         lambda thread: _core.raise_in_thread(thread, Interrupted),
         daemon=_core.in_main_interpreter(),
+        interrupt_blocks=False,
     )
