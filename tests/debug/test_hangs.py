@@ -219,3 +219,16 @@ def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
         debug.dump_on_hang(5, path=tmp_path).__enter__()
     with pytest.raises(TypeError, match="path must be"):
         debug.dump_on_hang(5, path=sys.stderr)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="interpreters need 3.14")
+def test_another_interpreter_has_the_module_and_is_refused() -> None:
+    """faulthandler, which writes the stacks, cannot be imported there."""
+    from concurrent import interpreters
+
+    interpreter = interpreters.create()
+    try:
+        with pytest.raises(interpreters.ExecutionFailed, match="main interpreter only: call it there"):
+            interpreter.exec("from weft import debug; debug.dump(); debug.dump_on_hang(5, path='hang.txt')")
+    finally:
+        interpreter.close()

@@ -188,8 +188,8 @@ def test_what_comes_after_a_failure_is_stopped() -> None:
         raise KeyError
 
     def goes_on(x):
-        begun.set()
         try:
+            begun.set()
             graphs.spin(x)
         finally:
             ended.set()

@@ -289,7 +289,7 @@ class Nursery:
         self._hard_kill = hard_kill
         self._minded: list[_Minded] = []
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._reference = weakref.ref(self, _entered.discard)
+        self._reference: weakref.ref[Nursery] = weakref.ref(self, _entered.discard)
         hash(self._reference)  # asked for while there is one: `discard` needs it
 
     async def __aenter__(self) -> Self:

@@ -8,13 +8,13 @@ next block. So a hang that holds the GIL leaves the stacks for the block that wa
 
 The thread ends with the last block, and is waited for. In a forked child nothing is watched: the watchdog is not set
 while a process forks.
+Interpreters with a GIL of their own cannot have faulthandler: it is imported where it is used, and they are refused.
 Not done by a signal: those belong to the program, and a process cannot be sure of one of them.
 Pinned by tests/debug/test_hangs.py.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import io
 import os
 import threading
@@ -101,6 +101,8 @@ class HangWatch:
 
     def write_up(self) -> None:
         """Its time is up: writes what the watchdog has not, and what only Python can say."""
+        import faulthandler
+
         self._done = True
         assert self._file is not None
         with suppress(OSError):  # a full disk; nobody can be told from here
@@ -151,6 +153,8 @@ class _Watches:
 
     def _set_watchdog_lock_held(self) -> None:
         """Sets the one watchdog for whoever is up next."""
+        import faulthandler
+
         waiting = [watch for watch in self._entered if not watch.is_done]
         following = min(waiting, key=lambda watch: watch.up_at, default=None)
         if following is self._set_for:
@@ -180,6 +184,8 @@ class _Watches:
     def before_fork(self) -> None:
         self._changed.acquire()
         if self._set_for is not None:
+            import faulthandler
+
             faulthandler.cancel_dump_traceback_later()
             self._set_for = None
 
@@ -223,6 +229,7 @@ def dump_on_hang(seconds: float, *, path: str | os.PathLike[str]) -> HangWatch:
     Raises:
         weft.errors.InvalidSetting: ``seconds`` is no number > 0.
         TypeError: ``path`` is no path.
+        RuntimeError: This is not the main interpreter, whose stacks alone can be written.
         OSError: When the block is entered: the file cannot be written.
 
     Example:
@@ -239,4 +246,6 @@ def dump_on_hang(seconds: float, *, path: str | os.PathLike[str]) -> HangWatch:
         file = Path(path)
     except TypeError:
         raise TypeError(f"path must be a str or a path, not {path!r}; an open file will not do") from None
+    if not _core.in_main_interpreter():
+        raise RuntimeError("faulthandler, which writes the stacks, is in the main interpreter only: call it there")
     return HangWatch(float(seconds), file)

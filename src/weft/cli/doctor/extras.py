@@ -17,6 +17,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "daft": ("daft",),
     "spark": ("pyspark",),
     "modal": ("modal",),
+    "redis": ("redis",),
+    "fsspec": ("fsspec",),
     "viz": ("graphviz",),
     "otel": ("opentelemetry-api", "opentelemetry-sdk"),
 }
