@@ -130,6 +130,12 @@ def test_a_call_that_waits_is_dropped_when_it_is_cancelled(run: Run) -> None:
     async def main() -> None:
         async with open_nursery(spawn="thread") as nursery:
             portal = await nursery.start_actor("a", enable_modules=[MODULE, "time"])
+
+            async def has_in_mailbox(calls: int) -> None:
+                with anyio.fail_after(30):
+                    while nursery.actors()[0].mailbox != calls:
+                        await anyio.sleep(0.005)
+
             async with anyio.create_task_group() as tasks:
 
                 async def call(_: int) -> None:
@@ -137,12 +143,10 @@ def test_a_call_that_waits_is_dropped_when_it_is_cancelled(run: Run) -> None:
 
                 before = await portal.run(functions.count)
                 tasks.start_soon(portal.run, functions.spin)
-                await anyio.sleep(0.02)
+                await has_in_mailbox(1)
                 for number in range(5):
                     tasks.start_soon(call, number)
-                await anyio.sleep(0.02)
-                (health,) = nursery.actors()
-                assert health.mailbox == 6
+                await has_in_mailbox(6)
                 tasks.cancel_scope.cancel()
             assert await portal.run(functions.count) == before + 1
 
