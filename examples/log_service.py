@@ -12,9 +12,10 @@ Who does what:
     parsers      read a stretch and count what is in it; they keep nothing, and are started again when they die
     aggregator   adds up what the parsers return, and answers questions about it at any time
 
-A stretch is added up when its parser has returned, and only then. If that parser dies, nothing of the stretch has been added, and
-another one parses it from the start: so no line is lost, and none counts twice. At the end this is proved: the file is counted
-once more, in this process and in another way, and the sum of every line's checksum has to be the same.
+A stretch is added up when its parser has returned, and only then. If that parser dies, nothing of the stretch has been
+added, and another one parses it from the start: so no line is lost, and none counts twice. At the end this is proved:
+the file is counted once more, in this process and in another way, and the sum of every line's checksum has to be the
+same.
 
 The log is made from this machine's own package logs, repeated with new dates until it is as large as asked for.
 """
@@ -33,6 +34,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -48,7 +50,7 @@ SOURCES = ("/var/log/dpkg.log", "/var/log/apt/history.log")
 UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
-# ---- the actors' functions: each runs in an actor of its own -------------------------------------------------------------
+# ---- the actors' functions: each runs in an actor of its own -------------------------------------------------------
 
 
 async def tail(ctx: Context, path: str, stretch: int, follow: bool) -> int:
@@ -151,7 +153,7 @@ async def hang() -> None:
         pass
 
 
-# ---- the service ----------------------------------------------------------------------------------------------------------
+# ---- the service ---------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -222,10 +224,8 @@ class Service:
                     health = {actor.name: actor for actor in self.workers.actors()}[parser.name]
 
     async def _hang(self, parser: Portal) -> None:
-        try:
+        with suppress(ChannelClosed):  # its nursery misses its heartbeats, and ends it
             await parser.run(hang)
-        except ChannelClosed:
-            pass  # its nursery has missed its heartbeats, and ended it
 
 
 async def serve(path: Path, options: argparse.Namespace, show: Callable[[Service, dict[str, Any]], None]) -> Service:
@@ -256,7 +256,7 @@ async def serve(path: Path, options: argparse.Namespace, show: Callable[[Service
         return service
 
 
-# ---- the proof ------------------------------------------------------------------------------------------------------------
+# ---- the proof -----------------------------------------------------------------------------------------------------
 
 
 def check(service: Service) -> None:
@@ -284,7 +284,7 @@ def check(service: Service) -> None:
     )
 
 
-# ---- the log --------------------------------------------------------------------------------------------------------------
+# ---- the log -------------------------------------------------------------------------------------------------------
 
 
 def make_log(path: Path, size: int, sources: list[Path]) -> None:
@@ -315,7 +315,7 @@ def find_sources(given: list[Path] | None) -> list[Path]:
     return found
 
 
-# ---- the program ----------------------------------------------------------------------------------------------------------
+# ---- the program ---------------------------------------------------------------------------------------------------
 
 
 def size_of(text: str) -> int:
@@ -329,7 +329,9 @@ def size_of(text: str) -> int:
 def rows(service: Service, answer: dict[str, Any]) -> list[tuple[str, str]]:
     """What the table says."""
     seconds = max(time.monotonic() - service.begun, 1e-9)
-    actors = ", ".join(f"{a.name} {a.state}" + f" (restart {a.restarts})" * (a.restarts > 0) for a in service.workers.actors())
+    actors = ", ".join(
+        f"{a.name} {a.state}" + f" (restart {a.restarts})" * (a.restarts > 0) for a in service.workers.actors()
+    )
     return [
         ("read", f"{answer['bytes'] / 1e6:,.1f} of {service.size / 1e6:,.1f} MB"),
         ("lines", f"{answer['lines']:,} ({answer['lines'] / seconds:,.0f}/s)"),

@@ -39,7 +39,6 @@ _AREAS = (
 )
 
 
-
 def _of_actors() -> Iterable[Case]:
     if importlib.util.find_spec("anyio") is None:
         return ()

@@ -1,6 +1,7 @@
 """Actors: start, calls, streams, the end; beside multiprocessing, and tractor and ray where they are installed.
 
-`weft` is asked under asyncio. A call is of a plain function, which runs in the actor's worker thread, unless the row says async.
+`weft` is asked under asyncio. A call is of a plain function, which runs in the actor's worker thread, unless the row
+says async.
 """
 
 from __future__ import annotations

@@ -44,7 +44,8 @@ def service(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    ("spawn", "backend"), [("process", "asyncio"), ("process", "trio"), ("interpreter", "asyncio"), ("thread", "asyncio")]
+    ("spawn", "backend"),
+    [("process", "asyncio"), ("process", "trio"), ("interpreter", "asyncio"), ("thread", "asyncio")],
 )
 def test_it_is_exact_although_parsers_are_killed(sources: list[str], spawn: str, backend: str) -> None:
     if (needs := lacks(spawn)) is not None:

@@ -1,7 +1,8 @@
 """`Crew`: the tasks in which an actor runs async functions.
 
-Under asyncio a task begins within `start` itself, and most are over when that returns: no turn of the loop, and no group's
-bookkeeping. What each runs is in a cancel scope of its own, by which the crew is dismissed. Under trio they are a nursery's.
+Under asyncio a task begins within `start` itself, and most are over when that returns: no turn of the loop, and no
+group's bookkeeping. What each runs is in a cancel scope of its own, by which the crew is dismissed. Under trio they
+are a nursery's.
 
 The loop's thread. Leaving the block cancels all tasks, and waits for them.
 Pinned by tests/actors/test_calls.py and test_ending.py.
@@ -67,7 +68,7 @@ class Crew:
         for scope in list(self._scopes.values()):
             scope.cancel()
 
-    async def __aexit__(self, *error: Any) -> bool | None:
+    async def __aexit__(self, *error: object) -> bool | None:
         self.dismiss()
         if self._group is not None:
             return await self._group.__aexit__(*error)

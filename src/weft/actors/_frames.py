@@ -1,9 +1,9 @@
 """Frames: what goes over a channel, in bytes and back.
 
-A frame is a header (kind, flags, number of buffers, length of the rest, number of the call), then a table of the buffers'
-lengths, the head, and the buffers. Instead of a large buffer there may be a slip, which says where in the memory beside the
-channel it is (weft.actors._memory); a large head goes as the first buffer. What a frame says depends on its kind; nothing
-here looks into a head.
+A frame is a header (kind, flags, number of buffers, length of the rest, number of the call), then a table of the
+buffers' lengths, the head, and the buffers. Instead of a large buffer there may be a slip, which says where in the
+memory beside the channel it is (weft.actors._memory); a large head goes as the first buffer. What a frame says depends
+on its kind; nothing here looks into a head.
 
 `Decoder` takes bytes as they come, in pieces of any size, and gives whole frames. It refuses an unknown kind, a length
 over the limit and a table that does not fit, before it takes memory for them. One thread at a time.
@@ -183,7 +183,6 @@ class Decoder:
             )
         self._rest = data[at:]
         return frames
-
 
     def _frame(self, header: Header, body: Buffer) -> Frame:
         kind, flags, count, length, number = header

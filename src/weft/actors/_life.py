@@ -424,6 +424,10 @@ class Life:
         while time.monotonic() < end:
             # A child that is stuck in C keeps this thread for as long as it keeps its GIL.
             threading.Thread(target=child.interrupt, name="weft-actor-interrupt", daemon=True).start()
+            # Also wakes a loop that sleeps, where no interrupt gets to; it may have been interrupted as it took the
+            # first.
+            with suppress(ChannelClosed):
+                self.send(END)
             if await _set_within(self._ended, min(_ASK_AGAIN, end - time.monotonic())):
                 return
         if child.kill():

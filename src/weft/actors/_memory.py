@@ -1,8 +1,9 @@
 """Memory beside a channel: what is large is put there by one side and taken by the other, and a frame only names it.
 
-Between processes that is shared memory (native/channel/blocks.hpp): the sender copies into a block, the receiver reads it in
-place, and the block comes back when the last view of it is gone. Nothing of it has a name in the file system. Within one
-process a buffer is lent as it is, but by an interpreter that may end before what it has sent is read: that lends a copy.
+Between processes that is shared memory (native/channel/blocks.hpp): the sender copies into a block, the receiver reads
+it in place, and the block comes back when the last view of it is gone. Nothing of it has a name in the file system.
+Within one process a buffer is lent as it is, but by an interpreter that may end before what it has sent is read: that
+lends a copy.
 
 `put` by any thread; `take` by who reads the channel. What cannot be put (no memory, too many blocks) goes in the frame.
 What the other side made up raises `ChannelFault`: blocks are sealed, and each size is checked.

@@ -1,7 +1,7 @@
 """What frames carry: calls, values and failures, packed by one side and unpacked by the other.
 
-What is plain and not large goes as `marshal` writes it, everything else as a pickle with its buffers out of band, by the pickler of
-the pools (weft._payloads). A function crosses once for each actor and is a number from then on.
+What is plain and not large goes as `marshal` writes it, everything else as a pickle with its buffers out of band, by
+the pickler of the pools (weft._payloads). A function crosses once for each actor and is a number from then on.
 Any thread. A value that cannot cross is a `PayloadError` that names the path to the culprit.
 Pinned by tests/actors/test_calls.py.
 """
@@ -9,10 +9,9 @@ Pinned by tests/actors/test_calls.py.
 from __future__ import annotations
 
 import marshal
+from _pickle import PickleBuffer
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
-
-from _pickle import PickleBuffer
 
 from weft._payloads.culprits import payload_error
 from weft._payloads.failures import RemoteTraceback, load_failure

@@ -1,7 +1,7 @@
-"""`Notice`: what a task waits for that comes over a channel. Cheaper than an `anyio.Event`, of which each call would make one.
+"""`Notice`: what a task waits for that comes over a channel. Cheaper than an `anyio.Event`.
 
-Under asyncio the task that waits goes on within `set` itself, if that is called where no task runs (by what reads a channel):
-there is no further turn of the loop between an answer and whoever waits for it. Elsewhere it is an event's.
+Under asyncio the task that waits goes on within `set` itself, if that is called where no task runs (by what reads a
+channel): there is no further turn of the loop between an answer and whoever waits for it. Elsewhere it is an event's.
 
 The loop's thread. Cancelling who waits is asyncio's, and anyio's scopes work as with any future.
 Pinned by tests/actors/test_notice.py.

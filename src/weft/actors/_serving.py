@@ -23,6 +23,7 @@ from weft._payloads import asides
 from weft._payloads.failures import dump_failure
 from weft._payloads.main_module import ALIAS
 from weft.actors._channel import Channel
+from weft.actors._crew import Crew
 from weft.actors._frames import (
     BYE,
     CALL,
@@ -42,7 +43,6 @@ from weft.actors._frames import (
     Buffer,
     Frame,
 )
-from weft.actors._crew import Crew
 from weft.actors._identity import Actor
 from weft.actors._loops import here
 from weft.actors._messages import load_function, module_of, pack, unpack_call

@@ -1,7 +1,8 @@
 """The two ends of a context, and the stream between them. Both sides have the same.
 
-Each side may have `WINDOW` items on their way to the other, a large one counting as more: `send` waits when there are as
-many that the other has not taken. So a slow reader slows its writer, and memory is bounded; other calls to the same actor go on.
+Each side may have `WINDOW` items on their way to the other, a large one counting as more: `send` waits when there are
+as many that the other has not taken. So a slow reader slows its writer, and memory is bounded; other calls to the same
+actor go on.
 
 On the loop's thread, all of it. Ends when either side leaves its `open_stream` block (the other then reads what there
 is, and no more), with the context's task, or with the channel, which wakes every reader with `ChannelClosed`.
