@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from types import TracebackType
 from typing import Any, Self
 
 import anyio
@@ -68,10 +69,12 @@ class Crew:
         for scope in list(self._scopes.values()):
             scope.cancel()
 
-    async def __aexit__(self, *error: object) -> bool | None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
         self.dismiss()
         if self._group is not None:
-            return await self._group.__aexit__(*error)
+            return await self._group.__aexit__(kind, error, traceback)
         with anyio.CancelScope(shield=True):
             while self._tasks:
                 self._left = anyio.Event()
