@@ -348,8 +348,8 @@ class Life:
     # ---- the end -----------------------------------------------------------------------------------
 
     def ask_to_end(self) -> None:
-        """Asks it to end."""
-        if not self._asked:
+        """Asks it to end; one that has gone by itself is not asked any more, for then it has died."""
+        if not self._asked and not self.closed.is_set():
             self._asked = True
             if self.state == "running":
                 self.state = "ending"
