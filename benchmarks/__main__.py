@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +24,7 @@ def _parser() -> argparse.ArgumentParser:
         "--only",
         metavar="CASE",
         action="append",
-        choices=CASES,
-        help=f"this case; may be repeated ({', '.join(CASES)})",
+        help=f"this case, or those of a pattern as in 'actors-*'; may be repeated ({', '.join(CASES)})",
     )
     parser.add_argument("--quick", action="store_true", help="with fewer tasks: a look, not a measurement")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="samples of each side (default: 7)")
@@ -39,6 +39,14 @@ def _parser() -> argparse.ArgumentParser:
         "--callgrind", metavar="CASE", action="append", choices=CASES, help="count this case's instructions instead"
     )
     return parser
+
+
+def _chosen(parser: argparse.ArgumentParser, only: Sequence[str] | None) -> list[Case]:
+    """The cases of these names and patterns, in the order of the table; all of them by default."""
+    for pattern in only or ():
+        if not fnmatch.filter(CASES, pattern):
+            parser.error(f"argument --only: there is no case {pattern!r}; there are {', '.join(CASES)}")
+    return [case for name, case in CASES.items() if not only or any(fnmatch.fnmatch(name, each) for each in only)]
 
 
 def _tell(words: str) -> None:
@@ -58,7 +66,9 @@ def _measure(cases: Sequence[Case], options: argparse.Namespace) -> list[runner.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0, whether targets are met or not; a benchmark is not a test."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    cases = _chosen(parser, options.only)
     if options.callgrind:
         try:
             print(callgrind.table([CASES[name] for name in options.callgrind]))
@@ -67,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         return 0
     facts = machine.facts()
-    measurements = _measure([CASES[name] for name in options.only or CASES], options)
+    measurements = _measure(cases, options)
     facts["load_at_end"] = machine.load()
     facts["rounds"], facts["quick"], facts["scale"] = options.rounds, options.quick, options.scale
     print(report.as_text(facts, measurements))

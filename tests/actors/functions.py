@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import array
 import ctypes
 import logging
 import os
+import signal
 import threading
 import time
 from typing import Any
@@ -186,3 +188,46 @@ def fail_twice(path: str) -> int:
     if tries < 3:
         raise ValueError(f"try {tries}")
     return tries
+
+
+def touch(view: memoryview) -> int:
+    """Writes into the caller's memory, if that is what it has."""
+    view[0] = 7
+    return len(view)
+
+
+def make_bytes(count: int) -> bytes:
+    return bytes(count)
+
+
+def make_array(count: int) -> array.array[int]:
+    return array.array("q", range(count))
+
+
+def double_array(values: Any) -> Any:
+    return values * 2
+
+
+def view_of(data: Any) -> memoryview:
+    return memoryview(data)
+
+
+def total(*, parts: list[Any]) -> int:
+    return sum(sum(memoryview(part).cast("B")[:: 1 << 12]) for part in parts)
+
+
+def die_while_holding(data: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def send_back(ctx: Context) -> None:
+    await ctx.started()
+    async with ctx.open_stream() as stream:
+        async for item in stream:
+            await stream.send(item)
+
+
+def shared_mappings() -> int:
+    """How many blocks of shared memory this process has mapped."""
+    with open("/proc/self/maps") as file:
+        return sum("memfd:weft" in line for line in file)

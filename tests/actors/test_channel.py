@@ -196,7 +196,9 @@ def test_hello_spec_ready(run: Run) -> None:
 
         def do(end: socket.socket) -> Any:
             say_hello(end, words)
-            spec = hear_spec(end, words, os.getpid())
+            spec, beside = hear_spec(end, words, os.getpid())
+            os.write(beside, b"w")
+            os.close(beside)
             say(end, 21, b"said")
             say(end, 3)
             say(end, 21, b"after")
@@ -204,11 +206,15 @@ def test_hello_spec_ready(run: Run) -> None:
 
         child = Child(theirs, do)
         said: list[bytes] = []
-        await await_hello(ours, words, "actor 'a'", os.getpid(), ("spec", bytes(100_000)))
+        reading, writing = os.pipe()
+        await await_hello(ours, words, "actor 'a'", os.getpid(), ("spec", bytes(100_000)), writing)
+        os.close(writing)
         ready = await await_ready(ours, "actor 'a'", lambda head: said.append(bytes(head)))
         child.thread.join(PATIENCE)
         assert child.error is None
         assert child.spec == ("spec", bytes(100_000))
+        assert os.read(reading, 2) == b"w"  # the end of the pipe went with the spec
+        os.close(reading)
         assert ready.failure is None
         assert said == [b"said"]
         ours.close()
@@ -237,6 +243,24 @@ def test_a_stranger_is_not_let_in(run: Run, what: str) -> None:
         theirs.settimeout(0)
         with pytest.raises(BlockingIOError):
             theirs.recv(1)  # it has learnt nothing
+        ours.close()
+        theirs.close()
+
+    run(main)
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_PASSCRED"), reason="descriptors are not looked for")
+def test_a_descriptor_that_nobody_asked_for_is_refused_and_closed(run: Run) -> None:
+    async def main() -> None:
+        words, (ours, theirs) = Words.new(), make_pair()
+        ours.setblocking(False)
+        reading, writing = os.pipe()
+        socket.send_fds(theirs, [wire(HELLO, 0, b"weft actor 1\n" + words.child)], [writing])
+        os.close(writing)
+        with pytest.raises(ChannelFault, match="sent a descriptor"):
+            await await_hello(ours, words, "actor 'a'", os.getpid(), ())
+        assert os.read(reading, 1) == b""  # nobody has the other end
+        os.close(reading)
         ours.close()
         theirs.close()
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weft.actors._frames import HEADER, MOST_BYTES, Decoder, encode
+from weft.actors._frames import HEADER, MOST_BUFFERS, MOST_BYTES, Decoder, encode
+from weft.actors._memory import SLIP_BYTES, Slip
 from weft.errors import ChannelFault
 
 FRAMES = st.lists(
@@ -67,19 +68,42 @@ def test_garbage_is_refused_or_waited_for_and_never_anything_else(data: bytes) -
 @pytest.mark.parametrize("kind", [0, 22, 255])
 def test_an_unknown_kind_is_refused(kind: int) -> None:
     with pytest.raises(ChannelFault, match="no message begins with"):
-        Decoder().feed(HEADER.pack(kind, 0, 0, 0))
+        Decoder().feed(HEADER.pack(kind, 0, 0, 0, 0))
 
 
 def test_a_length_over_the_limit_is_refused_before_memory_is_taken() -> None:
     with pytest.raises(ChannelFault, match="4294967295 bytes was announced"):
-        Decoder().feed(HEADER.pack(6, 0, 2**32 - 1, 0))
+        Decoder().feed(HEADER.pack(6, 0, 0, 2**32 - 1, 0))
 
 
 def test_a_table_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ChannelFault):
-        Decoder().feed(HEADER.pack(6, 9, 8, 0) + bytes(8))
+        Decoder().feed(HEADER.pack(6, 0, 9, 8, 0) + bytes(8))
     with pytest.raises(ChannelFault, match="has buffers of"):
-        Decoder().feed(HEADER.pack(6, 1, 4, 0) + b"\xff\xff\xff\xff")
+        Decoder().feed(HEADER.pack(6, 0, 1, 4, 0) + b"\xff\xff\xff\xff")
+
+
+def test_slips_go_instead_of_buffers_and_are_looked_up() -> None:
+    there = {bytes([n]) * SLIP_BYTES: bytes([n]) * 1000 for n in (1, 2)}
+    first, second = (Slip(name) for name in there)
+    data = b"".join(encode(16, 5, first, [b"small", second]))
+    assert len(data) < 200
+    decoder = Decoder(take=lambda slip: memoryview(there[slip]))
+    ((kind, number, head, buffers),) = decoder.feed(data)
+    assert (kind, number, bytes(head)) == (16, 5, bytes([1]) * 1000)
+    assert [bytes(buffer) for buffer in buffers] == [b"small", bytes([2]) * 1000]
+    with pytest.raises(ChannelFault, match="beside the channel"):
+        Decoder().feed(data)
+    with pytest.raises(ChannelFault, match="not in these words"):
+        Decoder(take=memoryview).feed(HEADER.pack(16, 0, 1, 8, 0) + b"\x80\0\0\x04slip")
+
+
+@pytest.mark.parametrize("count", [1, 300, MOST_BUFFERS])
+def test_many_buffers(count: int) -> None:
+    buffers = [bytes([n % 256]) * (n % 3) for n in range(count)]
+    parts = encode(16, 1, b"head", buffers)
+    assert len(parts) <= 64  # a system call takes only so many
+    assert decoded(b"".join(map(bytes, parts)), []) == [(16, 1, b"head", buffers)]
 
 
 def test_too_long_a_message_is_not_sent() -> None:

@@ -134,6 +134,19 @@ def test_an_actor_that_dies_leaves_no_reader_waiting(run: Run) -> None:
     run(main)
 
 
+def test_a_block_that_raises_what_a_death_closed_leaves_with_the_death(run: Run) -> None:
+    async def main() -> None:
+        async with open_nursery(spawn="process") as nursery:
+            portal = await nursery.start_actor("a", enable_modules=[MODULE])
+            await portal.run(functions.die)
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        run(main)
+    (error,) = caught.value.exceptions
+    assert isinstance(error, errors.ActorDied)
+    assert error.exit_code == 3
+
+
 def test_a_stream_that_was_left_sends_no_more(run: Run) -> None:
     async def main() -> None:
         async with open_nursery(spawn="thread") as nursery:

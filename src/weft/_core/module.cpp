@@ -20,7 +20,9 @@
 #include "pool/drain.hpp"
 #include "pool/fork.hpp"
 #include "pool/pool.hpp"
+#include "remote/actor_buffers.hpp"
 #include "remote/actor_interpreter.hpp"
+#include "remote/lent.hpp"
 #include "remote/own_interpreter.hpp"
 #include "tracing/trace.hpp"
 
@@ -125,7 +127,8 @@ bool make_types(PyObject* module, State* state) {
          (state->gather_type = make_type(module, &gather_spec, nullptr)) != nullptr &&
          (state->awaiter_type = make_type(module, &awaiter_spec, nullptr)) != nullptr &&
          (state->inbox_type = make_type(module, &inbox_spec, nullptr)) != nullptr &&
-         (state->mailbox_type = make_type(module, &mailbox_spec, nullptr)) != nullptr;
+         (state->mailbox_type = make_type(module, &mailbox_spec, nullptr)) != nullptr &&
+         (state->lent_type = make_lent_type()) != nullptr;
 }
 
 int module_exec(PyObject* module) {
@@ -137,7 +140,7 @@ int module_exec(PyObject* module) {
   }
   for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions,
                                  await_functions, region_functions, kernel_functions, linear_functions, spare_functions,
-                                 actor_functions}) {
+                                 actor_functions, buffer_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
 #ifdef WEFT_PROCESSES
@@ -160,7 +163,7 @@ template <class Visit>
 int for_each_reference(State* state, Visit&& visit) {
   for (PyTypeObject** type : {&state->future_type, &state->pool_type, &state->options_type, &state->entry_type,
                               &state->drain_type, &state->gather_type, &state->awaiter_type, &state->inbox_type,
-                              &state->mailbox_type}) {
+                              &state->mailbox_type, &state->lent_type}) {
     if (int stop = visit(reinterpret_cast<PyObject**>(type))) return stop;
   }
   for (PyObject** object :

@@ -28,6 +28,7 @@ struct State {
   PyTypeObject* awaiter_type;
   PyTypeObject* inbox_type;
   PyTypeObject* mailbox_type;
+  PyTypeObject* lent_type;  // of what actors are lent
 
   // The stdlib's.
   PyObject* stdlib_future;    // concurrent.futures.Future

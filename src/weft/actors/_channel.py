@@ -4,6 +4,8 @@
 task of the loop sends it on. `drained` waits until little is kept, for who sends much. `run` reads, on the loop, and
 hands each frame to `deliver`, which must not block. What it raises for garbage closes this channel and no other.
 
+What is large goes into the memory beside the channel, and its frame only names it.
+
 Ends when the peer closes its end, when either side sends what is no frame, or by `close`. From then on `send` raises
 `ChannelClosed`, and whoever waits in `drained` is woken. The descriptor is closed at once, by the loop's thread.
 Pinned by tests/actors/test_channel.py.
@@ -21,11 +23,13 @@ import anyio
 
 from weft.actors._frames import Buffer, Decoder, Frame, encode
 from weft.actors._loops import Loop, here
+from weft.actors._memory import LEAST, Memory, Slip
 from weft.errors import ChannelClosed, ChannelFault
 
 __all__ = ["Channel"]
 
-_AT_ONCE = 1 << 16  # bytes asked for in one read
+_AT_ONCE = 1 << 16  # bytes asked for in one read, if there is much to be read
+_AT_FIRST = 1 << 12  # else: a large object is made for each read
 _MUCH = 1 << 20  # bytes kept from which `drained` waits
 _READS_IN_A_ROW = 16  # before others of the loop have their turn
 
@@ -38,20 +42,31 @@ class Channel:
         peer: Who is at the other end, for messages.
         decoder: What reads on from the handshake; a new one by default.
         early: Frames that came with the end of the handshake.
+        memory: This side of the memory beside it; closed with the channel.
+
+    Attributes:
+        loop: The loop that reads it.
     """
 
     def __init__(
-        self, end: socket.socket, peer: str, decoder: Decoder | None = None, early: Sequence[Frame] = ()
+        self,
+        end: socket.socket,
+        peer: str,
+        decoder: Decoder | None = None,
+        early: Sequence[Frame] = (),
+        memory: Memory | None = None,
     ) -> None:
         end.setblocking(False)
         self._socket = end
         self._peer = peer
-        self._decoder = decoder or Decoder()
+        self._decoder = decoder or Decoder(take=None if memory is None else memory.take)
+        self._memory = memory
         self._early = list(early)
-        self._loop: Loop = here()
+        self.loop: Loop = here()
         self._lock = threading.Lock()
         self._kept: deque[memoryview] = deque()
         self._kept_bytes = 0
+        self._ask = _AT_FIRST
         self._flushing = False
         self._closed: BaseException | None = None
         self._over = anyio.Event()
@@ -71,7 +86,10 @@ class Channel:
             ChannelClosed: The channel is closed.
             ChannelFault: The frame is too long.
         """
-        parts = encode(kind, number, head, buffers)
+        if self._memory is not None and (buffers or len(head) >= LEAST):
+            parts = encode(kind, number, *_beside(self._memory, head, buffers))
+        else:
+            parts = encode(kind, number, head, buffers)
         with self._lock:
             if self._closed is not None:
                 raise self._why_closed()
@@ -86,7 +104,7 @@ class Channel:
                 except BlockingIOError:
                     sent = 0
                 except OSError as error:
-                    self._loop.post(self.close, None)
+                    self.loop.post(self.close, None)
                     raise ChannelClosed(f"the channel to {self._peer} is closed: {error}") from None
             else:
                 sent = 0
@@ -94,7 +112,7 @@ class Channel:
             if self._flushing or not self._kept:
                 return
             self._flushing = True
-        self._loop.post(self._start_flushing)
+        self.loop.post(self._start_flushing)
 
     def _keep_lock_held(self, parts: Sequence[Buffer], sent: int) -> None:
         for part in parts:
@@ -140,7 +158,7 @@ class Channel:
             except BlockingIOError:
                 return True
             except OSError:
-                self._loop.post(self.close, None)
+                self.loop.post(self.close, None)
                 break
             self._kept_bytes -= sent
             if sent < len(first):
@@ -153,6 +171,11 @@ class Channel:
     def _wake_senders(self) -> None:
         room, self._room = self._room, anyio.Event()
         room.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether much is kept, so that `drained` would wait."""
+        return self._kept_bytes >= _MUCH
 
     async def drained(self) -> None:
         """Waits until little is kept. The loop's tasks."""
@@ -181,7 +204,7 @@ class Channel:
                     self._start_flushing()
                 early, self._early = self._early, []
                 self._take(early)
-                unwatch = self._loop.watch(self._socket.fileno(), self._readable) if self._closed is None else None
+                unwatch = self.loop.watch(self._socket.fileno(), self._readable) if self._closed is None else None
                 if unwatch is None:
                     await self._read()
                 else:
@@ -227,10 +250,12 @@ class Channel:
                     self._take(decoder.filled(count))
                     return full
             else:
-                data = self._socket.recv(_AT_ONCE)
+                data = self._socket.recv(self._ask)
                 if data:
+                    full = len(data) == self._ask
+                    self._ask = _AT_ONCE if full else _AT_FIRST
                     self._take(decoder.feed(data))
-                    return len(data) == _AT_ONCE
+                    return full
         except BlockingIOError:
             return False
         if decoder.is_between_frames:
@@ -259,6 +284,8 @@ class Channel:
             with suppress(OSError):
                 anyio.notify_closing(self._socket)
             self._socket.close()
+        if self._memory is not None:
+            self._memory.close()
         self._over.set()
         self._wake_senders()
 
@@ -266,6 +293,15 @@ class Channel:
         if isinstance(self._closed, ChannelFault):
             return ChannelFault(str(self._closed))
         return ChannelClosed(f"the channel to {self._peer} is closed")
+
+
+def _beside(memory: Memory, head: Buffer, buffers: Sequence[Buffer]) -> tuple[Buffer | Slip, Sequence[Buffer | Slip]]:
+    """A frame's head and buffers, with slips for what is large."""
+
+    def of(part: Buffer) -> Buffer | Slip:
+        return part if len(part) < LEAST else memory.put(part) or part
+
+    return of(head), [of(buffer) for buffer in buffers]
 
 
 def _nobody(_: Frame) -> None:

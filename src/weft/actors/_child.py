@@ -33,6 +33,7 @@ from weft.actors._channel import Channel
 from weft.actors._frames import FAILED, READY, SAID
 from weft.actors._handshake import Words, hear_spec, say, say_hello
 from weft.actors._identity import Actor, be
+from weft.actors._memory import Lending, Memory, SharedMemory
 from weft.actors._serving import Serving
 from weft.errors import ChannelClosed, Interrupted
 
@@ -90,7 +91,8 @@ def live(end: socket.socket, setup: bytes, *, alone: bool) -> None:
         mouth = _Mouth(end)
         try:
             say_hello(end, words)
-            path, method, modules, main, levels = hear_spec(end, words, pid)
+            (path, method, modules, main, levels, lending), beside = hear_spec(end, words, pid)
+            memory = _memory(lending, beside, alone)
             actor = Actor(path[-1], tuple(path), method)
             try:
                 if alone:
@@ -106,7 +108,7 @@ def live(end: socket.socket, setup: bytes, *, alone: bool) -> None:
                 return
             be(actor, alone=alone)
             say(end, READY)
-            anyio.run(_serve, end, mouth, actor, frozenset(modules), backend=library)
+            anyio.run(_serve, end, mouth, actor, frozenset(modules), memory, backend=library)
         except (ChannelClosed, OSError):
             pass  # the parent has gone
         except BaseException as error:
@@ -159,8 +161,16 @@ def _bury(errors: list[BaseException]) -> None:
         sys.unraisablehook = hook
 
 
-async def _serve(end: socket.socket, mouth: _Mouth, actor: Actor, modules: frozenset[str]) -> None:
-    channel = Channel(end, "the parent")
+def _memory(lending: int, beside: int, alone: bool) -> Memory | None:
+    if lending:
+        return Lending(lending, copied=alone)
+    return SharedMemory(beside) if beside >= 0 else None
+
+
+async def _serve(
+    end: socket.socket, mouth: _Mouth, actor: Actor, modules: frozenset[str], memory: Memory | None
+) -> None:
+    channel = Channel(end, "the parent", memory=memory)
     mouth.speak_through(channel)
     await Serving(channel, actor, modules).run()
 

@@ -5,6 +5,8 @@
                                             SPEC   parent's word, then the spec (`marshal`)
     READY, or FAILED with what was raised
 
+With the spec the child gets the socket of its shared memory, if it is a process (weft.actors._memory).
+
 The words are random, made for this actor, and came to the child with its socket; so each knows that the other is the
 one it was made for. On Linux the kernel also says which process and user have sent the first message. Until a word
 has been seen nothing else of a message is looked at, and no message may be longer than `LONGEST_HELLO`.
@@ -47,6 +49,7 @@ _LONGEST_SPEC = 1 << 24
 _MAGIC = b"weft actor 1\n"
 _WORD = 32  # bytes
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+_DESCRIPTOR = struct.Struct("i")
 _PASSCRED: int | None = getattr(socket, "SO_PASSCRED", None)
 _SCM_CREDENTIALS: int = getattr(socket, "SCM_CREDENTIALS", 2)
 
@@ -90,7 +93,7 @@ def say_hello(end: socket.socket, words: Words) -> None:
     say(end, HELLO, _MAGIC + words.child)
 
 
-def hear_spec(end: socket.socket, words: Words, parent: int) -> tuple[Any, ...]:
+def hear_spec(end: socket.socket, words: Words, parent: int) -> tuple[tuple[Any, ...], int]:
     """Waits for what to be. In the child.
 
     Args:
@@ -98,14 +101,19 @@ def hear_spec(end: socket.socket, words: Words, parent: int) -> tuple[Any, ...]:
         words: What both sides know.
         parent: The parent's process id.
 
+    Returns:
+        The spec, and the descriptor that came with it; -1: none did.
+
     Raises:
         ChannelFault: It is not the parent who speaks.
         ChannelClosed: The parent has gone.
     """
     decoder = Decoder(_LONGEST_SPEC)
     frames: list[Frame] = []
+    beside = -1
     while not frames:
-        data, sender = _receive(end)
+        data, sender, descriptor = _receive(end)
+        beside = max(beside, descriptor)
         if not data:
             raise ChannelClosed("the parent has gone")
         _check_sender(sender, parent)
@@ -114,7 +122,7 @@ def hear_spec(end: socket.socket, words: Words, parent: int) -> tuple[Any, ...]:
     if kind != SPEC or not hmac.compare_digest(bytes(head[:_WORD]), words.parent):
         raise ChannelFault("who speaks to this actor is not its parent")
     _trust(end)
-    return marshal.loads(head[_WORD:])
+    return marshal.loads(head[_WORD:]), beside
 
 
 def _filled(decoder: Decoder, data: bytes) -> list[Frame]:
@@ -125,8 +133,18 @@ def _filled(decoder: Decoder, data: bytes) -> list[Frame]:
     return decoder.filled(len(data))
 
 
-async def await_hello(end: socket.socket, words: Words, peer: str, pid: int, spec: tuple[Any, ...]) -> None:
+async def await_hello(
+    end: socket.socket, words: Words, peer: str, pid: int, spec: tuple[Any, ...], beside: int = -1
+) -> None:
     """Waits for the child's hello, and tells it what to be. On the parent's loop.
+
+    Args:
+        end: The parent's end.
+        words: What both sides know.
+        peer: Who the child is, for messages.
+        pid: The process that it is expected to be.
+        spec: What it is told.
+        beside: A descriptor that goes with that; -1: none.
 
     Raises:
         ChannelFault: It is not the child who speaks, or this is no hello.
@@ -135,7 +153,10 @@ async def await_hello(end: socket.socket, words: Words, peer: str, pid: int, spe
     decoder = Decoder(LONGEST_HELLO)
     while True:
         await anyio.wait_readable(end)
-        data, sender = _receive(end)
+        data, sender, descriptor = _receive(end)
+        if descriptor >= 0:
+            os.close(descriptor)
+            raise ChannelFault(f"{peer} sent a descriptor, which nobody asked for")
         if not data:
             raise ChannelClosed(f"{peer} went away before it said anything")
         _check_sender(sender, pid)
@@ -149,26 +170,36 @@ async def await_hello(end: socket.socket, words: Words, peer: str, pid: int, spe
     rest = memoryview(b"".join(encode(SPEC, 0, words.parent + marshal.dumps(spec))))
     while rest:
         try:
-            rest = rest[end.send(rest) :]
+            if beside >= 0:
+                rest = rest[socket.send_fds(end, [rest], [beside]) :]
+                beside = -1
+            else:
+                rest = rest[end.send(rest) :]
         except BlockingIOError:
             await anyio.wait_writable(end)
         except OSError as error:
             raise ChannelClosed(f"{peer} went away before it was ready: {error}") from None
 
 
-async def await_ready(end: socket.socket, peer: str, said: Callable[[Buffer], object]) -> Ready:
+async def await_ready(
+    end: socket.socket,
+    peer: str,
+    said: Callable[[Buffer], object],
+    take: Callable[[bytes], memoryview] | None = None,
+) -> Ready:
     """Waits until the child is ready. On the parent's loop.
 
     Args:
         end: The parent's end.
         peer: Who the child is, for messages.
         said: Takes what the child logs and prints until then.
+        take: Gives what the child has put beside the channel.
 
     Raises:
         ChannelFault: This is no answer.
         ChannelClosed: The child has gone.
     """
-    decoder = Decoder()
+    decoder = Decoder(take=take)
     while True:
         await anyio.wait_readable(end)
         room = decoder.room()
@@ -191,19 +222,28 @@ async def await_ready(end: socket.socket, peer: str, said: Callable[[Buffer], ob
                 raise ChannelFault(f"{peer} said something else than that it is ready")
 
 
-def _receive(end: socket.socket) -> tuple[bytes, tuple[int, int] | None]:
-    """What is there, and the process and user that wrote it, where the system says so."""
+def _receive(end: socket.socket) -> tuple[bytes, tuple[int, int] | None, int]:
+    """What is there, the process and user that wrote it, where the system says so, and a descriptor, if one came."""
     if _PASSCRED is None:
-        return end.recv(LONGEST_HELLO), None
+        return end.recv(LONGEST_HELLO), None, -1
+    room = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_DESCRIPTOR.size)
     try:
-        data, beside, _, _ = end.recvmsg(LONGEST_HELLO, socket.CMSG_SPACE(_CREDENTIALS.size))
+        data, beside, _, _ = end.recvmsg(LONGEST_HELLO, room, socket.MSG_CMSG_CLOEXEC)
     except ConnectionError:
-        return b"", None
+        return b"", None, -1
+    sender, descriptor = None, -1
     for level, kind, content in beside:
-        if level == socket.SOL_SOCKET and kind == _SCM_CREDENTIALS:
+        if level != socket.SOL_SOCKET:
+            continue
+        if kind == _SCM_CREDENTIALS:
             pid, uid, _ = _CREDENTIALS.unpack(content[: _CREDENTIALS.size])
-            return data, (pid, uid)
-    return data, None
+            sender = pid, uid
+        elif kind == socket.SCM_RIGHTS:
+            for (number,) in _DESCRIPTOR.iter_unpack(content[: len(content) // 4 * 4]):
+                if descriptor >= 0:
+                    os.close(descriptor)
+                descriptor = number
+    return data, sender, descriptor
 
 
 def _check_sender(sender: tuple[int, int] | None, pid: int) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -49,8 +50,10 @@ from weft.actors._frames import (
     Frame,
 )
 from weft.actors._handshake import Words, await_hello, await_ready, make_pair
-from weft.actors._loops import here, in_thread
+from weft.actors._loops import Loop, here, in_thread
+from weft.actors._memory import Lending, Memory, SharedMemory, make_sockets
 from weft.actors._messages import pack_function, remote_error, unpack
+from weft.actors._notice import Notice
 from weft.actors._spawn import Child, Start, find
 from weft.actors._stream import Context, stream_of
 from weft.errors import ActorDied, ChannelClosed, ChannelFault, Interrupted, RemoteActorError
@@ -99,13 +102,13 @@ class Call:
 
     __slots__ = ("cancelled", "context", "done", "error", "first", "on_done", "started", "value")
 
-    def __init__(self) -> None:
-        self.done = anyio.Event()
+    def __init__(self, loop: Loop) -> None:
+        self.done = Notice(loop)
         self.value: tuple[Buffer, Sequence[Buffer]] | None = None
         self.error: BaseException | None = None
         self.cancelled = False
         self.context: Context | None = None
-        self.started: anyio.Event | None = None
+        self.started: Notice | None = None
         self.first: tuple[Buffer, Sequence[Buffer]] | None = None
         self.on_done: Callable[[Call], object] | None = None
 
@@ -113,11 +116,11 @@ class Call:
         """It is over."""
         if self.context is not None:
             stream_of(self.context).finish(self.error)
-        if self.started is not None:
-            self.started.set()
         if self.on_done is not None:
             self.on_done(self)
         self.done.set()
+        if self.started is not None:
+            self.started.set()
 
     def outcome(self) -> Any:
         """What it returned; raises what it raised."""
@@ -139,6 +142,7 @@ class Life:
         self.terms = terms
         self.state = "starting"
         self.calls: dict[int, Call] = {}
+        self.loop = here()
         self.over = anyio.Event()  # its end has begun: asked for, or come by itself
         self.closed = anyio.Event()  # nothing more comes from it
         self.since = time.monotonic()
@@ -164,28 +168,39 @@ class Life:
             weft.errors.ActorDied: It ended before it was ready, or took too long.
             BaseException: What it raised while it imported its modules.
         """
-        words, loop = Words.new(), here()
+        words, loop = Words.new(), self.loop
         ours, theirs = make_pair()
         ours.setblocking(False)
+        memory: Memory | None = None
+        beside = -1
         try:
             start = Start(self.terms.path[-1], library, theirs, make_setup(words, library))
             spawn = find(self.terms.method)
+            lending = 0
             if self.terms.method in ("thread", "interpreter", "interpreter_legacy"):  # nothing in these blocks
+                memory = lent = Lending()
+                lending = lent.number
                 self.child = spawn(start)
             else:
+                if (sockets := make_sockets()) is not None:
+                    beside = sockets[1]
+                    memory = SharedMemory(sockets[0])
                 self.child = await in_thread(lambda: spawn(start), "weft-actor-spawn", _kill_and_close)
             if self.child.descriptor < 0:
                 self.child.on_end(lambda: loop.post(self._ended.set))
-            spec = (self.terms.path, self.terms.method, self.terms.modules, dict(main_info()), levels())
+            spec = (self.terms.path, self.terms.method, self.terms.modules, dict(main_info()), levels(), lending)
+            peer = f"actor {self.terms.name!r}"
             with anyio.fail_after(START_WITHIN):
-                await await_hello(ours, words, f"actor {self.terms.name!r}", self.child.pid, spec)
+                await await_hello(ours, words, peer, self.child.pid, spec, beside)
             with anyio.fail_after(START_WITHIN):
-                ready = await await_ready(ours, f"actor {self.terms.name!r}", self._hear)
+                ready = await await_ready(ours, peer, self._hear, None if memory is None else memory.take)
             if ready.failure is not None:
                 self.has_left = True
                 raise _as_itself(ready.failure, self.terms)
         except BaseException as error:
             ours.close()
+            if memory is not None:
+                memory.close()
             if self.child is None:
                 theirs.close()
             self.closed.set()
@@ -198,7 +213,10 @@ class Life:
                 raise end.error from None
             why = f"gave no answer within {START_WITHIN:g} s of its start" if isinstance(error, TimeoutError) else None
             raise self._died(why or "ended before it was ready") from error
-        self._channel = Channel(ours, f"actor {self.terms.name!r}", ready.decoder, ready.early)
+        finally:
+            if beside >= 0:
+                os.close(beside)
+        self._channel = Channel(ours, f"actor {self.terms.name!r}", ready.decoder, ready.early, memory)
         self.heard = time.monotonic()
         self.state = "running"
 
@@ -249,6 +267,11 @@ class Life:
         """Waits until it takes what it is sent."""
         if self._channel is not None:
             await self._channel.drained()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether much of what it was sent waits."""
+        return self._channel is not None and self._channel.is_behind
 
     def number_of(self, fn: Callable[..., object]) -> int:
         """The number by which it knows a function, which it is told if it does not."""
@@ -328,8 +351,8 @@ class Life:
     # ---- the end -----------------------------------------------------------------------------------
 
     def ask_to_end(self) -> None:
-        """Asks it to end."""
-        if not self._asked:
+        """Asks it to end; one that has gone by itself is not asked any more, for then it has died."""
+        if not self._asked and not self.closed.is_set():
             self._asked = True
             if self.state == "running":
                 self.state = "ending"
@@ -407,6 +430,10 @@ class Life:
         while time.monotonic() < end:
             # A child that is stuck in C keeps this thread for as long as it keeps its GIL.
             start_thread(threading.Thread(target=child.interrupt, name="weft-actor-interrupt", daemon=True))
+            # Also wakes a loop that sleeps, where no interrupt gets to; it may have been interrupted as it took the
+            # first.
+            with suppress(ChannelClosed):
+                self.send(END)
             if await _set_within(self._ended, min(pause, end - time.monotonic())):
                 return
             if self.closed.is_set():  # its loop is on its way out: to interrupt that only makes it longer

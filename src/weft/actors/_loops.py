@@ -26,18 +26,19 @@ class Loop:
     Attributes:
         library: ``asyncio`` or ``trio``.
         thread: The identifier of its thread.
+        asyncio: asyncio's loop; None under another library.
     """
 
     def __init__(self) -> None:
         self.library = running_library()
         self.thread = threading.get_ident()
         self._context = contextvars.copy_context()  # by which anyio knows its library where no task runs
-        self._asyncio: Any = None
+        self.asyncio: Any = None
         self._trio: Any = None
         if self.library == "asyncio":
             import asyncio
 
-            self._asyncio = asyncio.get_running_loop()
+            self.asyncio = asyncio.get_running_loop()
         else:
             import trio
 
@@ -46,8 +47,8 @@ class Loop:
     def post(self, fn: Callable[..., object], *args: Any) -> None:
         """Has the loop call a function soon. Any thread; nothing happens if the loop has ended."""
         with suppress(RuntimeError):  # it is closed
-            if self._asyncio is not None:
-                self._asyncio.call_soon_threadsafe(fn, *args, context=self._context)
+            if self.asyncio is not None:
+                self.asyncio.call_soon_threadsafe(fn, *args, context=self._context)
             else:
                 self._trio.run_sync_soon(fn, *args)
 
@@ -57,9 +58,9 @@ class Loop:
         Returns:
             What ends it; None where there is no such way, and a task has to wait for the descriptor.
         """
-        if self._asyncio is None:
+        if self.asyncio is None:
             return None
-        loop = self._asyncio
+        loop = self.asyncio
         try:
             loop.add_reader(descriptor, ready)
         except NotImplementedError:  # Windows' proactor

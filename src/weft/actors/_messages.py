@@ -1,7 +1,7 @@
 """What frames carry: calls, values and failures, packed by one side and unpacked by the other.
 
-What is plain goes as `marshal` writes it, everything else as a pickle with its buffers out of band, by the pickler of
-the pools (weft._payloads). A function crosses once for each actor and is a number from then on.
+What is plain and not large goes as `marshal` writes it, everything else as a pickle with its buffers out of band, by
+the pickler of the pools (weft._payloads). A function crosses once for each actor and is a number from then on.
 Any thread. A value that cannot cross is a `PayloadError` that names the path to the culprit.
 Pinned by tests/actors/test_calls.py.
 """
@@ -9,6 +9,7 @@ Pinned by tests/actors/test_calls.py.
 from __future__ import annotations
 
 import marshal
+from _pickle import PickleBuffer
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -16,7 +17,8 @@ from weft._payloads.culprits import payload_error
 from weft._payloads.failures import RemoteTraceback, load_failure
 from weft._payloads.pickling import dump, load
 from weft._payloads.references import look_up, reference_to
-from weft.actors._frames import Buffer
+from weft.actors._frames import MOST_BUFFERS, Buffer
+from weft.actors._memory import LEAST
 from weft.errors import PayloadError, RemoteActorError, RemoteError
 
 __all__ = ["load_function", "module_of", "pack", "pack_call", "pack_function", "remote_error", "unpack", "unpack_call"]
@@ -35,9 +37,9 @@ def pack(value: object, what: str = "result") -> tuple[bytes, Sequence[Buffer]]:
     Raises:
         PayloadError: It cannot be pickled.
     """
-    if type(value) in _PLAIN:
+    if type(value) in _PLAIN and not _is_large(value):
         return marshal.dumps(cast("Any", value)), ()
-    return _dump(value, {what: value})
+    return _dump(_beside(value), {what: value})
 
 
 def pack_call(function: int, kwargs: Mapping[str, object], task: str) -> tuple[bytes, Sequence[Buffer]]:
@@ -46,19 +48,42 @@ def pack_call(function: int, kwargs: Mapping[str, object], task: str) -> tuple[b
     Raises:
         PayloadError: An argument cannot be pickled.
     """
-    call = (function, tuple(kwargs), *kwargs.values())
-    if _PLAIN.issuperset(map(type, kwargs.values())):
-        return marshal.dumps(cast("Any", call)), ()
+    if _PLAIN.issuperset(map(type, kwargs.values())) and not any(map(_is_large, kwargs.values())):
+        return marshal.dumps((function, tuple(kwargs), *cast("Any", kwargs.values()))), ()
+    call = (function, tuple(kwargs), *map(_beside, kwargs.values()))
     return _dump(call, {f"kwargs[{name!r}]": value for name, value in kwargs.items()}, task)
 
 
 def _dump(thing: object, roots: Mapping[str, object], task: str | None = None) -> tuple[bytes, Sequence[Buffer]]:
     pickled: list[Any] = []
     data, culprit, error = dump(thing, pickled)
+    if len(pickled) > MOST_BUFFERS:
+        pickled = []
+        data, culprit, error = dump(thing, None)
     if data is None:
         assert error is not None
         raise payload_error(error, culprit, roots, task=task) from error
     return data, [buffer.raw() for buffer in pickled]
+
+
+class _Beside:
+    """Stands for bytes in a pickle, which would take them in, and has them go beside it."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.data = data
+
+    def __reduce_ex__(self, _protocol: object, /) -> Any:
+        return type(self.data), (PickleBuffer(self.data),)
+
+
+def _is_large(value: object) -> bool:
+    return type(value) in (bytes, bytearray) and len(cast("bytes", value)) >= LEAST
+
+
+def _beside(value: object) -> object:
+    return _Beside(cast("bytes", value)) if _is_large(value) else value
 
 
 def unpack(head: Buffer, buffers: Sequence[Buffer], what: str) -> Any:

@@ -204,7 +204,7 @@ class _Minded:
         if self.main is None:
             return
         fn, kwargs = self.main
-        call = self.main_call = Call()
+        call = self.main_call = Call(life.loop)
 
         def done(call: Call) -> None:
             if call.error is not None and not isinstance(call.error, ChannelClosed):

@@ -17,6 +17,7 @@ import anyio
 from weft.actors._frames import CALL, OPEN
 from weft.actors._life import Call, Life, Terms
 from weft.actors._messages import pack_call, unpack
+from weft.actors._notice import Notice
 from weft.actors._serving import check_enabled
 from weft.actors._stream import Context, stream_of
 from weft.errors import ChannelClosed
@@ -88,10 +89,11 @@ class Portal:
         check_enabled(fn, self._owner.enabled, self.name)
         life = await self._owner.life_now()
         head, buffers = pack_call(life.number_of(fn), kwargs, getattr(fn, "__qualname__", "a function"))
-        call = Call()
+        call = Call(life.loop)
         number = life.begin(call, CALL, head, buffers)
         try:
-            await life.drained()
+            if life.is_behind:
+                await life.drained()
             await call.done.wait()
         except anyio.get_cancelled_exc_class():
             await _take_back(life, number, call)
@@ -132,8 +134,8 @@ class Portal:
         check_enabled(fn, self._owner.enabled, self.name)
         life = await self._owner.life_now()
         head, buffers = pack_call(life.number_of(fn), kwargs, getattr(fn, "__qualname__", "a function"))
-        call = Call()
-        call.started = anyio.Event()
+        call = Call(life.loop)
+        call.started = Notice(life.loop)
         number = life.begin(call, OPEN, head, buffers, f"actor {self.name!r}")
         context = call.context
         if context is None:

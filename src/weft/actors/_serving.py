@@ -23,6 +23,7 @@ from weft._payloads import asides
 from weft._payloads.failures import dump_failure
 from weft._payloads.main_module import ALIAS
 from weft.actors._channel import Channel
+from weft.actors._crew import Crew
 from weft.actors._frames import (
     BYE,
     CALL,
@@ -88,20 +89,17 @@ class Serving:
         self._modules = modules
         self._functions: dict[int, tuple[Callable[..., Any], bool] | _Unusable] = {}
         self._running: dict[int, anyio.CancelScope] = {}
+        self._crew = Crew(here(), self._running)
         self._contexts: dict[int, Context] = {}
         self._worker = Worker(here(), self._report, f"weft-actor-{actor.name}-calls")
-        self._tasks: anyio.abc.TaskGroup | None = None
         self._ended = anyio.Event()
 
     async def run(self) -> None:
         """Works until it is to end, and all that it runs has ended."""
         async with anyio.create_task_group() as reading:
-            async with anyio.create_task_group() as tasks:
-                self._tasks = tasks
+            async with self._crew:
                 reading.start_soon(self._read)
                 await self._ended.wait()
-                tasks.cancel_scope.cancel()
-                self._tasks = None
             await self._worker.end()
             with suppress(ChannelClosed):
                 self._channel.send(BYE)
@@ -167,13 +165,13 @@ class Serving:
         except Exception as error:
             self._report(number, False, error)
             return
-        if self._tasks is None:  # it is ending
+        if not self._crew.is_hiring:  # it is ending
             self._answer(CANCELLED, number)
         elif kind == OPEN:
             context = self._contexts[number] = Context(self._channel, number, "the caller of this context")
-            self._tasks.start_soon(self._run_in_context, number, fn, context, kwargs)
+            self._crew.start(self._run_in_context, number, fn, context, kwargs)
         elif is_async:
-            self._tasks.start_soon(self._run, number, fn, (), kwargs)
+            self._crew.start(self._run, number, fn, (), kwargs)
         else:
             self._worker.put(number, fn, kwargs)
 

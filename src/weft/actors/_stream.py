@@ -1,7 +1,8 @@
 """The two ends of a context, and the stream between them. Both sides have the same.
 
-Each side may have `WINDOW` items on their way to the other: `send` waits when there are as many that the other has
-not taken. So a slow reader slows its writer, and memory is bounded; other calls to the same actor go on.
+Each side may have `WINDOW` items on their way to the other, a large one counting as more: `send` waits when there are
+as many that the other has not taken. So a slow reader slows its writer, and memory is bounded; other calls to the same
+actor go on.
 
 On the loop's thread, all of it. Ends when either side leaves its `open_stream` block (the other then reads what there
 is, and no more), with the context's task, or with the channel, which wakes every reader with `ChannelClosed`.
@@ -21,11 +22,13 @@ import anyio
 from weft.actors._channel import Channel
 from weft.actors._frames import CREDIT, ITEM, LAST_ITEM, STARTED, Buffer
 from weft.actors._messages import pack, unpack
+from weft.actors._notice import Notice
 from weft.errors import ChannelClosed, ChannelFault
 
 __all__ = ["Context", "Stream", "has_begun", "stream_of"]
 
 WINDOW: Final = 64  # `send` says so
+_LARGE: Final = 1 << 22  # bytes of an item that count as one more
 _COUNT = struct.Struct(">I")
 
 
@@ -100,7 +103,7 @@ class Stream:
         self._ended_here = False
         self._ended_there = False
         self._broken: BaseException | None = None
-        self._changed = anyio.Event()
+        self._changed: Notice | None = None  # while somebody waits
 
     async def send(self, value: Any) -> None:
         """Sends an item; waits while the other side has not taken the last 64.
@@ -115,15 +118,16 @@ class Stream:
         if self._ended_here:
             raise ChannelClosed("this side's stream has been left; send within its block")
         head, buffers = pack(value, "value")
-        while self._leave == 0 and self._broken is None and not self._ended_there:
-            await self._changed.wait()
+        while self._leave <= 0 and self._broken is None and not self._ended_there:
+            await self._wait()
         if self._broken is not None:
             raise self._why_broken()
-        if self._leave == 0:
+        if self._leave <= 0:
             raise ChannelClosed(f"{self._peer} reads no more")
-        self._leave -= 1
+        self._leave -= _weight(head, buffers)
         self._channel.send(ITEM, self._number, head, buffers)
-        await self._channel.drained()
+        if self._channel.is_behind:
+            await self._channel.drained()
 
     async def receive(self) -> Any:
         """The next item; waits for it.
@@ -137,9 +141,9 @@ class Stream:
                 raise anyio.EndOfStream
             if self._broken is not None:
                 raise self._why_broken()
-            await self._changed.wait()
+            await self._wait()
         head, buffers = self._items.popleft()
-        self._taken += 1
+        self._taken += _weight(head, buffers)
         if self._taken >= WINDOW // 2:
             with suppress(ChannelClosed):
                 self._channel.send(CREDIT, self._number, _COUNT.pack(self._taken))
@@ -192,8 +196,21 @@ class Stream:
         self._wake()
 
     def _wake(self) -> None:
-        changed, self._changed = self._changed, anyio.Event()
-        changed.set()
+        changed, self._changed = self._changed, None
+        if changed is not None:
+            changed.set()
+
+    async def _wait(self) -> None:
+        if self._changed is None:
+            self._changed = Notice(self._channel.loop)
+        await self._changed.wait()
+
+
+def _weight(head: Buffer, buffers: Sequence[Buffer]) -> int:
+    """What an item counts as, the same on both sides."""
+    if not buffers and len(head) < _LARGE:
+        return 1
+    return 1 + min((len(head) + sum(map(len, buffers))) // _LARGE, WINDOW)
 
 
 def stream_of(context: Context) -> Stream:

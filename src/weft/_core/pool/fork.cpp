@@ -9,6 +9,7 @@
 #include <new>
 
 #include "pool/pool.hpp"
+#include "remote/actor_buffers.hpp"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -23,6 +24,7 @@ namespace {
 [[maybe_unused]] void in_child() {
   fork_generation.fetch_add(1, sync::relaxed);
   RunCell::reset_after_fork();
+  reset_lendings_after_fork();
 }
 
 }  // namespace

@@ -1,0 +1,47 @@
+"""The rows of actors in the benchmarks: each side works, with as little as it can do. What it finds is no test's business."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import pytest
+
+from benchmarks.case import Case, Side
+from benchmarks.cases import CASES, actors
+from weft.actors._spawn import METHODS, lacks
+
+SIDES = {
+    f"{case.name}-{label}": (case, side)
+    for case in actors.CASES
+    for label, side in case.sides.items()
+    if label == "weft" or f"-beside-{label.lower()}" in case.name or "-beside-" not in case.name
+}
+"""By name; weft's own side once for each row."""
+
+
+@pytest.fixture(params=[name for name in SIDES if "-beside-" not in name or not name.endswith("-weft")])
+def side(request: pytest.FixtureRequest) -> tuple[Case, Side]:
+    return SIDES[request.param]
+
+
+@pytest.mark.leaves_threads("one stuck in C is abandoned, and ends when its sleep does")
+def test_each_side_gives_a_figure(side: tuple[Case, Side]) -> None:
+    case, measure = side
+    count = 2 if case.name.startswith("actors-many") else 5 if "stream" in case.name or "trip" in case.name else 1
+    figure = measure(count)
+    assert math.isfinite(figure)
+    assert figure > 0
+
+
+def test_there_are_rows_for_all_that_is_asked_for() -> None:
+    wanted = {f"actors-{what}-process" for what in ("spinning", "stuck", "death", "many", "stream-1MB", "cancel")}
+    wanted |= {
+        f"actors-{what}-{method}"
+        for what in ("start-cold", "start-warm", "first-call", "trip")
+        for method in METHODS
+        if lacks(method) is None
+    }
+    assert wanted <= set(CASES)
+    if sys.version_info >= (3, 14):
+        assert CASES["actors-trip-interpreter"].judge.most == 60e-6
