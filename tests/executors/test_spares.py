@@ -69,9 +69,12 @@ def test_what_was_about_to_be_made_is_not_made_after_the_end() -> None:
     own.expect()
     wait_until(lambda: len(made) == 1, "one is made")
     wait_until(lambda: own.take() is not None, "it is ready")
+    makers = [thread for thread in threading.enumerate() if thread.name == "weft-spares"]
     own.close()
     own.reopen()
-    time.sleep(0.3)
+    for thread in makers:
+        thread.join(30)
+        assert not thread.is_alive()
     assert len(made) == 1
     own.expect()
     wait_until(lambda: len(made) == 2, "one is made again")

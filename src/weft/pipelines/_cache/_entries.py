@@ -12,7 +12,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from weft._payloads.main_module import is_interruption
 from weft.errors import InvalidSetting, MissingDependency
 from weft.pipelines._cache._base import Cache
 from weft.pipelines._cache._codec import Damaged, Unkept, decode, encode
@@ -78,7 +77,7 @@ class EntryCache(Cache):
         try:
             entry = encode(value)
         except Unkept as error:
-            self._refuse(f"what node {node!r} gives is not cached: {error}")
+            self._refuse(f"what node {node!r} gives is not cached", error)
             return
         if self._ask(lambda: (self._store(key, entry, node, parts), True)[1], False):
             self.stats.stored += 1
@@ -98,10 +97,10 @@ class EntryCache(Cache):
     def _ask[T](self, question: Callable[[], T], otherwise: T) -> T:
         try:
             return question()
-        except BaseException as error:
-            if is_interruption(error):
-                raise
-            self._refuse(f"the cache {self.where} cannot be used: {error}")
+        except MemoryError:
+            raise
+        except Exception as error:  # of any client and any file system
+            self._refuse(f"the cache {self.where} cannot be used", error)
             return otherwise
 
 

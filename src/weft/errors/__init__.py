@@ -1,4 +1,7 @@
-"""Every error that weft raises, and nothing else: plain data, no threads, no imports from weft.
+"""Every error that weft raises, and nothing else: plain data, no threads, no imports from the rest of weft.
+
+    here          what any task, pool or setting may raise
+    _pipelines    what pipelines raise      _actors    what actors raise; both loaded when they are first asked for
 
 One root, `WeftError`. Each error also derives from the standard library's class that a caller would
 already catch (`TimeoutError`, `BrokenExecutor`, `ValueError`, ...), so `except Exception` and the
@@ -20,11 +23,15 @@ The C++ core imports four of these by name and calls them with one positional me
 Pinned by tests/test_errors.py.
 """
 
-import builtins
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor
 from concurrent.futures.thread import BrokenThreadPool
 from pickle import PicklingError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from weft.errors._actors import ActorDied, ChannelClosed, ChannelFault, RemoteActorError
+    from weft.errors._pipelines import InvalidInputs, InvalidPipeline, PipelineError
 
 __all__ = [
     "ActorDied",
@@ -262,143 +269,6 @@ def did_you_mean(value: object, allowed: tuple[str, ...]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
-# ---- pipelines -------------------------------------------------------------------------------------
-
-
-class _PipelineRefused(WeftError, ValueError):
-    pipeline: str | None
-    problems: tuple[str, ...]
-    _cannot: str
-
-    def __init__(self, message: str = "", *, pipeline: str | None = None, problems: Iterable[str] = ()) -> None:
-        problems = tuple(problems)
-        super().__init__(message or f"{_pipeline_named(pipeline)} cannot {self._cannot}: {_listed(problems)}")
-        self.pipeline = pipeline
-        self.problems = problems
-
-
-class InvalidPipeline(_PipelineRefused):
-    """A pipeline cannot be built as it was written down.
-
-    Attributes:
-        pipeline: The pipeline's name, or None where it has none.
-        problems: What is wrong, one sentence each.
-
-    Args:
-        message: What happened; written from the attributes where it is empty.
-        pipeline: See the attribute.
-        problems: See the attribute.
-
-    Example:
-        >>> from weft.errors import InvalidPipeline
-        >>> print(InvalidPipeline(pipeline="docs", problems=["nodes 'a' and 'b' both give 'x': rename one"]))
-        pipeline 'docs' cannot be built: nodes 'a' and 'b' both give 'x': rename one
-    """
-
-    _cannot = "be built"
-
-
-class InvalidInputs(_PipelineRefused):
-    """A pipeline was given inputs that it does not have, or not those that it needs. Nothing has run.
-
-    Attributes:
-        pipeline: The pipeline's name, or None where it has none.
-        problems: What is wrong, one sentence each.
-
-    Args:
-        message: What happened; written from the attributes where it is empty.
-        pipeline: See the attribute.
-        problems: See the attribute.
-
-    Example:
-        >>> from weft.errors import InvalidInputs
-        >>> print(InvalidInputs(pipeline="docs", problems=["input 'text' is missing"]))
-        pipeline 'docs' cannot run: input 'text' is missing
-    """
-
-    _cannot = "run"
-
-
-class PipelineError(WeftError, RuntimeError):
-    """A node of a pipeline raised. The exception itself is ``__cause__``.
-
-    Attributes:
-        node: The node, with the nested pipelines that it is in, and the items of theirs: ``"pages[3]/clean"``.
-        pipeline: The name of the pipeline that was run, or None where it has none.
-        item: The number of the item of `map`, or None.
-        inputs: The reprs of what the node was given, shortened, by name.
-        type_name: The name of the exception's class.
-        attempts: How often the node was tried.
-
-    Args:
-        message: What happened; written from the attributes where it is empty.
-        node: See the attribute.
-        pipeline: See the attribute.
-        item: See the attribute.
-        inputs: See the attribute.
-        error: The exception, for the message.
-        attempts: See the attribute.
-
-    Example:
-        >>> from weft.errors import PipelineError
-        >>> print(PipelineError(node="clean", item=3, inputs={"text": "None"}, error=TypeError("no text")))
-        node 'clean' failed on item 3: TypeError: no text; it was given text=None
-    """
-
-    node: str | None
-    pipeline: str | None
-    item: int | None
-    inputs: dict[str, str]
-    type_name: str | None
-    attempts: int
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        node: str | None = None,
-        pipeline: str | None = None,
-        item: int | None = None,
-        inputs: Mapping[str, str] | None = None,
-        error: BaseException | None = None,
-        attempts: int = 1,
-    ) -> None:
-        inputs = dict(inputs or {})
-        if not message:
-            message = "a node" if node is None else f"node {node!r}"
-            message += "" if pipeline is None else f" of pipeline {pipeline!r}"
-            message += " failed" if item is None else f" failed on item {item}"
-            message += "" if attempts == 1 else f", {attempts} times"
-            message += "" if error is None else f": {type(error).__name__}: {_first_line(error)}"
-            message += "; it was given " + (", ".join(f"{name}={text}" for name, text in inputs.items()) or "nothing")
-        super().__init__(message)
-        self.node = node
-        self.pipeline = pipeline
-        self.item = item
-        self.inputs = inputs
-        self.type_name = None if error is None else type(error).__name__
-        self.attempts = attempts
-
-
-def _pipeline_named(name: str | None) -> str:
-    return "a pipeline" if name is None else f"pipeline {name!r}"
-
-
-def _listed(problems: tuple[str, ...]) -> str:
-    if len(problems) < 2:
-        return problems[0] if problems else "no reason was given"
-    return f"{len(problems)} problems" + "".join(f"\n  - {problem}" for problem in problems)
-
-
-def _first_line(error: BaseException) -> str:
-    try:
-        lines = str(error).strip().splitlines()
-    except Exception as another:
-        return f"<whose str raises {type(another).__name__}>"
-    text = lines[0] if lines else ""
-    return text if len(text) <= 300 else text[:297] + "..."
-
-
 # ---- the world does not have it --------------------------------------------------------------------
 
 
@@ -578,7 +448,7 @@ class WorkerCrashed(WeftError, BrokenExecutor):
             worker = "a worker process" if pid is None else f"worker process {pid}"
             which = "" if task is None else f", which ran task {task!r},"
             if signal is not None:
-                what = "was killed by " + _signal_name_and_guess(signal)
+                what = "was killed by " + signal_name_and_guess(signal)
             elif exit_code is not None:
                 what = f"exited with status {exit_code}"
             else:
@@ -591,7 +461,7 @@ class WorkerCrashed(WeftError, BrokenExecutor):
         self.task = task
 
 
-def _signal_name_and_guess(number: int) -> str:
+def signal_name_and_guess(number: int) -> str:
     """The name of a signal and, for those that rarely come from a person, what is most often behind it."""
     from signal import Signals  # here, since only a crash needs it
 
@@ -672,147 +542,29 @@ class RemoteError(WeftError, RuntimeError):
         self.traceback = traceback
 
 
-# ---- actors ----------------------------------------------------------------------------------------
+# ---- what only some need ---------------------------------------------------------------------------
+
+_HOMES = {
+    "ActorDied": "_actors",
+    "ChannelClosed": "_actors",
+    "ChannelFault": "_actors",
+    "InvalidInputs": "_pipelines",
+    "InvalidPipeline": "_pipelines",
+    "PipelineError": "_pipelines",
+    "RemoteActorError": "_actors",
+}
+
+# Hidden from type checkers: they would take it as leave to accept any name at all.
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if (home := _HOMES.get(name)) is None:
+            raise AttributeError(f"module 'weft.errors' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(f"weft.errors.{home}"), name)
+        return value
 
 
-class RemoteActorError(WeftError, RuntimeError):
-    """Something raised in an actor. The exception itself, with its traceback there, is ``__cause__``.
-
-    Attributes:
-        path: The names of the actor and of those above it, the outermost first: ``("root", "service", "parser")``.
-        type_name: The module and name of the exception's class.
-        traceback: The traceback as text, as the actor would have printed it.
-
-    Args:
-        message: What happened; written from the attributes where it is empty.
-        path: See the attribute.
-        type_name: See the attribute.
-        traceback: See the attribute.
-
-    Example:
-        >>> from weft.errors import RemoteActorError
-        >>> error = RemoteActorError(path=("root", "parser"), type_name="ValueError", traceback="Traceback ...")
-        >>> print(error)
-        actor 'root/parser' raised ValueError; its traceback there is the cause of this error
-    """
-
-    path: tuple[str, ...]
-    type_name: str | None
-    traceback: str | None
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        path: Iterable[str] = (),
-        type_name: str | None = None,
-        traceback: str | None = None,
-    ) -> None:
-        path = tuple(path)
-        if not message:
-            who = f"actor {'/'.join(path)!r}" if path else "an actor"
-            message = f"{who} raised {type_name or 'an exception'}; its traceback there is the cause of this error"
-        super().__init__(message)
-        self.path = path
-        self.type_name = type_name
-        self.traceback = traceback
-
-    @property
-    def type(self) -> builtins.type[BaseException] | None:
-        """The class of the exception, where it could be rebuilt here; else None."""
-        cause = self.__cause__
-        return None if cause is None or isinstance(cause, RemoteError) else cause.__class__
-
-
-class ActorDied(RemoteActorError):
-    """An actor ended without having been asked to, or gave no sign of life for too long.
-
-    Attributes:
-        pid: The process id that it had, or None where it was no process.
-        signal: The number of the signal that killed it, or None.
-        exit_code: The status it exited with, or None.
-        why: What else is known, or None.
-
-    Args:
-        message: What happened; written from the attributes where it is empty.
-        path: See `RemoteActorError`.
-        pid: See the attribute.
-        signal: See the attribute.
-        exit_code: See the attribute.
-        why: See the attribute.
-
-    Example:
-        >>> from weft.errors import ActorDied
-        >>> print(ActorDied(path=("root", "parser"), pid=1234, exit_code=3))
-        actor 'root/parser' (process 1234) exited with status 3; start it again, or use strategy="one_for_one"
-    """
-
-    pid: int | None
-    signal: int | None
-    exit_code: int | None
-    why: str | None
-
-    def __init__(
-        self,
-        message: str = "",
-        *,
-        path: Iterable[str] = (),
-        pid: int | None = None,
-        signal: int | None = None,
-        exit_code: int | None = None,
-        why: str | None = None,
-    ) -> None:
-        path = tuple(path)
-        if not message:
-            who = f"actor {'/'.join(path)!r}" if path else "an actor"
-            who += "" if pid is None else f" (process {pid})"
-            if signal is not None:
-                what = "was killed by " + _signal_name_and_guess(signal)
-            elif exit_code is not None:
-                what = f"exited with status {exit_code}"
-            else:
-                what = why or "died"
-            message = f'{who} {what}; start it again, or use strategy="one_for_one"'
-        super().__init__(message, path=path)
-        self.pid = pid
-        self.signal = signal
-        self.exit_code = exit_code
-        self.why = why
-
-
-class ChannelClosed(WeftError, ConnectionError):
-    """The channel to an actor is closed: it has ended, or the connection has.
-
-    Attributes:
-        path: The names of the actor and of those above it, where it is known.
-
-    Args:
-        message: What happened.
-
-    Example:
-        >>> from weft.errors import ChannelClosed
-        >>> issubclass(ChannelClosed, ConnectionError)
-        True
-    """
-
-    path: tuple[str, ...]
-
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or "the channel to the actor is closed; the actor has ended")
-        self.path = ()
-
-
-class ChannelFault(ChannelClosed):
-    """A channel was closed since what came in was none of weft's: garbage, half a message, or a stranger's.
-
-    Args:
-        message: What came.
-
-    Example:
-        >>> from weft.errors import ChannelClosed, ChannelFault
-        >>> issubclass(ChannelFault, ChannelClosed)
-        True
-    """
-
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or "what came in on the channel is not weft's; the channel is closed")
+def __dir__() -> list[str]:
+    return sorted({*__all__, *globals()})
