@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -134,11 +135,12 @@ def test_a_module_that_brings_an_interpreter_down(
 # ---- finding it ------------------------------------------------------------------------------------
 
 
-def test_a_file_of_a_package_is_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "name"), [(weft.config, "set_default_config"), (weft.errors, "TaskTimeout")])
+def test_a_file_of_a_package_is_its_module(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
-    found = find(str(Path(weft.__file__).with_name("errors.py")) + ":TaskTimeout")
-    assert found.module is sys.modules["weft.errors"]
-    assert found.fn is weft.errors.TaskTimeout
+    found = find(f"{module.__file__}:{name}")
+    assert found.module is module
+    assert found.fn is getattr(module, name)
     assert found.script is not None
 
 
