@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Container, Hashable, Mapping
@@ -11,6 +12,9 @@ from pathlib import Path
 from tests.lateness import Late, crowding
 
 ROOT = Path(__file__).parents[2]
+
+SECONDS = 120
+"""After which a run hangs. They take ten on an idle machine, and a test that is late is tried again."""
 
 
 def is_there(module: str) -> bool:
@@ -34,12 +38,13 @@ class Runs[Key: Hashable]:
 
         def start() -> subprocess.Popen[str]:
             return subprocess.Popen(
-                [sys.executable, "-W", "error", *arguments],
+                [sys.executable, "-X", "faulthandler", "-W", "error", *arguments],
                 cwd=ROOT,
                 env={**os.environ, **(environment or {})},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
+                start_new_session=True,
             )
 
         self.starters[key] = start
@@ -53,8 +58,16 @@ class Runs[Key: Hashable]:
     def outcomes(self, key: Key) -> tuple[dict[str, str], str]:
         """Of each test; and what the process wrote to stderr."""
         if key not in self.seen:
-            stdout, stderr = self.processes[key].communicate(timeout=250)
-            assert self.processes[key].returncode == 0, stderr
+            process = self.processes[key]
+            try:
+                stdout, stderr = process.communicate(timeout=SECONDS)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGABRT)  # has it write the stacks of its threads
+                process.wait()
+                os.killpg(process.pid, signal.SIGKILL)  # what it has started holds the pipes
+                stdout, stderr = process.communicate()
+                raise AssertionError(f"{key} hangs\n{stdout}\n{stderr}") from None
+            assert process.returncode == 0, stderr
             self.seen[key] = json.loads(stdout), stderr
         return self.seen[key]
 
