@@ -11,8 +11,8 @@ import pytest
 
 import weft
 from tests.cli.support import run_weft
+from weft.cli._target import NotFoundError, find_function
 from weft.cli.explain import run_explain
-from weft.cli.explain.target import NotFoundError, find
 from weft.cli.explain.words import after_call
 
 HERE = "tests.cli.explained"
@@ -138,17 +138,17 @@ def test_a_module_that_brings_an_interpreter_down(
 @pytest.mark.parametrize(("module", "name"), [(weft.config, "set_default_config"), (weft.errors, "TaskTimeout")])
 def test_a_file_of_a_package_is_its_module(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
-    found = find(f"{module.__file__}:{name}")
+    found = find_function(f"{module.__file__}:{name}")
     assert found.module is module
-    assert found.fn is getattr(module, name)
+    assert found.value is getattr(module, name)
     assert found.script is not None
 
 
 def test_names_with_dots() -> None:
-    assert find("json:JSONEncoder.encode").fn is json.JSONEncoder.encode
-    assert find("os.path:join").fn is os.path.join
+    assert find_function("json:JSONEncoder.encode").value is json.JSONEncoder.encode
+    assert find_function("os.path:join").value is os.path.join
     with pytest.raises(NotFoundError, match="no name of a module|no module"):
-        find("..x:f")
+        find_function("..x:f")
 
 
 # ---- where it could run ----------------------------------------------------------------------------

@@ -91,7 +91,7 @@ class Pipeline:
         self.nodes = checked_elements(nodes, self.name)
         self._producers = producers_of(self.nodes, self.name)
         self.order = in_order(self.nodes, self._producers, self.name)
-        self.outputs = tuple(output for one in self.order for output in one.outputs)
+        self.outputs: tuple[str, ...] = tuple(output for one in self.order for output in one.outputs)
         inputs = dict.fromkeys(name for one in self.order for name in one.inputs if name not in self._producers)
         self.inputs = tuple(inputs)
         self._plans: dict[tuple[str, ...], Plan] = {}
