@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -34,8 +34,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         try:
             status = main(["run", *arguments])
         except SystemExit as end:  # argparse's
-            assert isinstance(end.code, int)
-            status = end.code
+            status = cast("int", end.code)
         out, err = capsys.readouterr()
         return status, [json.loads(line) for line in out.splitlines()], err
 
