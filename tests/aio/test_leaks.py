@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 
-ROUNDS = times(100, 20)
+ROUNDS = times(100, 8)
 EACH = 1_000
 
 

@@ -6,8 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Container, Hashable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from tests.lateness import Late, crowding
 
@@ -25,49 +29,63 @@ def is_there(module: str) -> bool:
         return False
 
 
+class Run:
+    """One child process, in a session of its own."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str]) -> None:
+        self._files = [tempfile.TemporaryFile("w+", encoding="utf-8") for _ in range(2)]  # noqa: SIM115 - ended by end()
+        stdout, stderr = self._files
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=stdout, stderr=stderr, start_new_session=True
+        )
+
+    def finish(self) -> tuple[int, str, str]:
+        """Its status, and what it wrote. One that hangs is made to write the stacks of its threads."""
+        try:
+            self._process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)
+        status = self._process.wait()
+        return status, *map(self._read, self._files)
+
+    @staticmethod
+    def _read(file: TextIO) -> str:
+        file.seek(0)
+        return file.read()
+
+    def end(self) -> None:
+        """Ends it, and what it has started and not ended: a manager's process outlives one that is killed."""
+        self._process.kill()
+        self._process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for file in self._files:
+            file.close()
+
+
 class Runs[Key: Hashable]:
-    """Child processes, all at a time, as the tests sleep a lot."""
+    """Child processes, all at a time, as the tests sleep a lot. They write to files: what they leave holds no pipe open."""
 
     def __init__(self) -> None:
-        self.starters: dict[Key, Callable[[], subprocess.Popen[str]]] = {}
-        self.processes: dict[Key, subprocess.Popen[str]] = {}
+        self.starters: dict[Key, Callable[[], Run]] = {}
+        self.runs: dict[Key, Run] = {}
         self.seen: dict[Key, tuple[dict[str, str], str]] = {}
 
     def start(self, key: Key, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Starts this interpreter, with warnings as errors, on what calls suite.run."""
-
-        def start() -> subprocess.Popen[str]:
-            return subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", "-W", "error", *arguments],
-                cwd=ROOT,
-                env={**os.environ, **(environment or {})},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-
-        self.starters[key] = start
-        self.processes[key] = start()
+        command = [sys.executable, "-X", "faulthandler", "-W", "error", *arguments]
+        self.starters[key] = partial(Run, command, {**os.environ, **(environment or {})})
+        self.runs[key] = self.starters[key]()
 
     def end(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.communicate()
+        for run in self.runs.values():
+            run.end()
 
     def outcomes(self, key: Key) -> tuple[dict[str, str], str]:
         """Of each test; and what the process wrote to stderr."""
         if key not in self.seen:
-            process = self.processes[key]
-            try:
-                stdout, stderr = process.communicate(timeout=SECONDS)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGABRT)  # has it write the stacks of its threads
-                process.wait()
-                os.killpg(process.pid, signal.SIGKILL)  # what it has started holds the pipes
-                stdout, stderr = process.communicate()
-                raise AssertionError(f"{key} hangs\n{stdout}\n{stderr}") from None
-            assert process.returncode == 0, stderr
+            status, stdout, stderr = self.runs[key].finish()
+            assert status == 0, f"{key}: status {status}\n{stdout}\n{stderr}"
             self.seen[key] = json.loads(stdout), stderr
         return self.seen[key]
 
@@ -87,7 +105,8 @@ class Runs[Key: Hashable]:
             if crowding() == 1:
                 raise AssertionError(told)
             del self.seen[key]
-            self.processes[key] = self.starters[key]()
+            self.runs[key].end()
+            self.runs[key] = self.starters[key]()
             raise Late(told)
         for test, why in results.items():
             if why != "ok":
@@ -96,7 +115,7 @@ class Runs[Key: Hashable]:
     def passed(self, keys: Container[Key]) -> set[str]:
         """The tests that have passed in each of some runs that has them."""
         results: dict[str, set[str]] = {}
-        for key in self.processes:
+        for key in self.runs:
             if key in keys:
                 for test, why in self.outcomes(key)[0].items():
                     results.setdefault(test, set()).add(why)
