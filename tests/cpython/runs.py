@@ -46,7 +46,8 @@ class Run:
         except subprocess.TimeoutExpired:
             self._process.send_signal(signal.SIGABRT)
         status = self._process.wait()
-        return status, *map(self._read, self._files)
+        stdout, stderr = map(self._read, self._files)
+        return status, stdout, stderr
 
     @staticmethod
     def _read(file: TextIO) -> str:
