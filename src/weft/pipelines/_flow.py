@@ -437,8 +437,8 @@ class Flow:
         number = cast("int", frame.number)
         children.results[number] = frame.work.plan.results(frame.values)
         if isinstance(frame.hooks, Recorder):
-            seconds = time.perf_counter() - frame.began
-            children.events[number] = [*frame.hooks.events, ("on_map_item_end", number, seconds)]
+            frame.hooks.item_end(number, time.perf_counter() - frame.began)
+            children.events[number] = frame.hooks.events
         frame.values = []
         children.left -= 1
         self._next_child(above, step)

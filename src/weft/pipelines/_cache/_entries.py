@@ -9,14 +9,13 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-from weft.errors import InvalidSetting, MissingDependency
+from weft.errors import InvalidSetting
 from weft.pipelines._cache._base import Cache
 from weft.pipelines._cache._codec import Damaged, Unkept, decode, encode
 
-__all__ = ["EntryCache", "checked_text", "imported"]
+__all__ = ["EntryCache", "checked_text"]
 
 logger = logging.getLogger("weft.pipelines")
 
@@ -109,15 +108,3 @@ def checked_text(setting: str, value: object, remedy: str) -> str:
     if isinstance(value, str) and value:
         return value
     raise InvalidSetting(setting=setting, value=value, remedy=remedy)
-
-
-def imported(module: str, extra: str) -> Any:
-    """A module of a package that an extra brings, which has no types.
-
-    Raises:
-        MissingDependency: It is not installed.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingDependency(extra=extra, package=module.partition(".")[0]) from error
