@@ -26,6 +26,21 @@ class OpenTelemetryCallback(SpanCallback):
 
     Raises:
         MissingDependency: OpenTelemetry is not installed.
+
+    Example:
+        >>> from opentelemetry.sdk.trace import TracerProvider
+        >>> from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+        >>> from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+        >>> from weft import RuntimeConfig
+        >>> from weft.pipelines import OpenTelemetryCallback, Pipeline, node
+        >>> exporter, provider = InMemorySpanExporter(), TracerProvider()
+        >>> provider.add_span_processor(SimpleSpanProcessor(exporter))
+        >>> double = node(output_name="y")(lambda x: 2 * x).with_name("double")
+        >>> config = RuntimeConfig(callbacks=(OpenTelemetryCallback(provider),))
+        >>> Pipeline([double], name="doubling").run(x=1, config=config)
+        {'y': 2}
+        >>> [span.name for span in exporter.get_finished_spans()]
+        ['double', 'doubling']
     """
 
     def __init__(self, tracer_provider: TracerProvider | None = None) -> None:

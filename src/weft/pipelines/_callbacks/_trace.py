@@ -36,7 +36,7 @@ class TraceCallback(SpanCallback):
         >>> double = node(output_name="y")(lambda x: 2 * x).with_name("double")
         >>> Pipeline([double], name="doubling").run(x=1, config=RuntimeConfig(callbacks=(TraceCallback(file),)))
         {'y': 2}
-        >>> [(line["kind"], line["name"]) for line in map(json.loads, file.open())]
+        >>> [(line["kind"], line["name"]) for line in map(json.loads, file.read_text().splitlines())]
         [('node', 'double'), ('run', 'doubling')]
     """
 
