@@ -12,7 +12,8 @@ future, its options and the order are what they were. A call that cannot cross i
 Where somebody has said that the tasks compute, nothing is measured or watched: before a function's first call it is
 found out where it can go, and all its calls go there.
 
-What moves it back: crossing turns out to cost nearly as much as the calls did, or fewer calls get done than before.
+What moves it back: crossing turns out to cost nearly as much as the calls did; or fewer calls get done than before, and
+that is not because these are larger ones: every other call of the next ones is run here, and the two are compared.
 
 Any thread. A subject's numbers are written without a lock: they are estimates, and what they decide is decided once,
 under the lock.
@@ -21,6 +22,7 @@ Pinned by tests/executors/test_adaptive.py.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import weakref
@@ -60,6 +62,8 @@ _LOOK_AGAIN = 0.25  # seconds
 _MOST_SUBJECTS = 256
 _CALLS_TO_JUDGE = 32  # of those sent away
 _SECONDS_TO_JUDGE = 0.5  # by how many get done; twice in a row, as the first may see workers start
+_SLOWER = 0.8  # of what got done on threads
+_CALLS_TO_COMPARE = 24  # here, and as many there
 
 # What `map` submits: here, and to workers that share nothing.
 _REMOTE: dict[Any, Callable[..., Any]] = {run_chunk: chunks.run_chunk, run_one: chunks.run_one}
@@ -77,6 +81,29 @@ class Move:
     evidence: Mapping[str, object]
 
 
+class _Comparison:
+    """Calls of one function that are run here and away by turns, so that both get the same share of large ones."""
+
+    __slots__ = ("away", "cpu_here", "here", "turns", "wall_away")
+
+    def __init__(self) -> None:
+        self.turns = itertools.count()
+        self.here = 0
+        self.away = 0
+        self.cpu_here = 0  # nanoseconds, of all of them
+        self.wall_away = 0
+
+    def is_here(self) -> bool:
+        """Whether the next call is one of those that run here."""
+        return next(self.turns) % 2 == 0
+
+    def rates(self, cpus: float, workers: int) -> tuple[float, float] | None:
+        """Calls that get done in a second: here, where threads get so many CPUs, and away; None: not known yet."""
+        if self.here < _CALLS_TO_COMPARE or self.away < _CALLS_TO_COMPARE:
+            return None
+        return cpus * 1e9 * self.here / max(self.cpu_here, 1), workers * 1e9 * self.away / max(self.wall_away, 1)
+
+
 class _Subject:
     """A function, and what is known of its calls."""
 
@@ -84,6 +111,7 @@ class _Subject:
         "around",
         "away",
         "calls",
+        "comparison",
         "cpu",
         "crossing",
         "load",
@@ -109,6 +137,7 @@ class _Subject:
         self.sent = 0
         self.window: tuple[int, int] = (0, 0)  # when it began, and `sent` then
         self.slow = 0  # windows
+        self.comparison: _Comparison | None = None
         self.refused = 0
 
     def took(self, cpu: int) -> None:
@@ -232,6 +261,9 @@ class Router:
             self._choose(subject, fn, args)
         if subject is None or subject.settled:
             if subject is not None and subject.away is not None:
+                comparison = subject.comparison
+                if comparison is not None and comparison.is_here():
+                    return self._compare_here(subject, comparison, fn, args, kwargs)
                 return self._send(subject, fn, args, kwargs)
             self._passed()
             return fn(*args, **kwargs)
@@ -430,7 +462,7 @@ class Router:
         pool, around = subject.away, subject.around
         if pool is None:  # it came back this moment
             return fn(*args, **kwargs)
-        cpu = thread_time_ns()
+        began, cpu = perf_counter_ns(), thread_time_ns()
         changed = None if around is None else around.changed()
         if changed is not None:
             self._move_back(subject, f"{changed} has changed, which workers do not see")
@@ -449,7 +481,7 @@ class Router:
         if isinstance(error, PayloadError) and not error.ran:
             return self._run_here(subject, fn, args, kwargs)
         if not self._told:
-            self._judge(subject, thread_time_ns() - cpu)
+            self._judge(subject, perf_counter_ns() - began, thread_time_ns() - cpu)
         return future.result()
 
     def _run_here(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
@@ -458,9 +490,14 @@ class Router:
             self._move_back(subject, f"{subject.refused} calls could not cross")
         return fn(*args, **kwargs)
 
-    def _judge(self, subject: _Subject, crossing: int) -> None:
+    def _judge(self, subject: _Subject, wall: int, crossing: int) -> None:
         subject.sent += 1
         subject.crossing += (crossing - subject.crossing) / 8
+        if (comparison := subject.comparison) is not None:
+            comparison.away += 1
+            comparison.wall_away += wall
+            self._compare(subject, comparison)
+            return
         if subject.sent % _CALLS_TO_JUDGE:
             return
         if subject.crossing > _TOO_MUCH_CROSSING * subject.cpu:
@@ -474,9 +511,33 @@ class Router:
         subject.window = (perf_counter_ns(), subject.sent)
         owner = None if self._owner is None else self._owner()
         busy = owner is not None and owner._stats()["queued"] > 0
-        subject.slow = subject.slow + 1 if busy and rate < 0.8 * subject.rate else 0
+        subject.slow = subject.slow + 1 if busy and rate < _SLOWER * subject.rate else 0
         if subject.slow >= 2:
-            self._move_back(subject, f"{rate:.0f} calls a second got done there, {subject.rate:.0f} did on threads")
+            subject.slow = 0
+            subject.comparison = _Comparison()
+
+    def _compare_here(self, subject: _Subject, comparison: _Comparison, fn: Any, args: Any, kwargs: Any) -> Any:
+        cpu = thread_time_ns()
+        result = fn(*args, **kwargs)
+        comparison.here += 1
+        comparison.cpu_here += thread_time_ns() - cpu
+        self._compare(subject, comparison)
+        return result
+
+    def _compare(self, subject: _Subject, comparison: _Comparison) -> None:
+        owner, pool = None if self._owner is None else self._owner(), subject.away
+        if owner is None or pool is None:
+            return
+        rates = comparison.rates(max(subject.load[1], 0.1), min(owner.max_workers, pool.max_workers))
+        if rates is None:
+            return
+        here, away = rates
+        subject.comparison = None
+        if away < _SLOWER * here:
+            self._move_back(subject, f"{away:.0f} calls a second get done there, and {here:.0f} on threads")
+            return
+        subject.cpu, subject.rate = comparison.cpu_here / comparison.here, here
+        subject.window = (perf_counter_ns(), subject.sent)
 
     def _move_back(self, subject: _Subject, why: str) -> None:
         with self._lock:
