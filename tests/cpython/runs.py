@@ -29,6 +29,14 @@ def is_there(module: str) -> bool:
         return False
 
 
+def failures(results: Mapping[str, str]) -> dict[str, str]:
+    """What of the results is neither a pass nor a skip."""
+    failed = {test: why for test, why in results.items() if why != "ok" and not why.startswith("skipped: ")}
+    if len(failed) > 1:
+        failed.pop("environment", None)  # a test that fails leaves its pool behind
+    return failed
+
+
 class Run:
     """One child process, in a session of its own."""
 
@@ -65,11 +73,15 @@ class Run:
 
 
 class Runs[Key: Hashable]:
-    """Child processes, all at a time, as the tests sleep a lot. They write to files: what they leave holds no pipe open."""
+    """Child processes, all at a time, as the tests sleep a lot; one in which some fail is run once more, by itself.
+
+    They write to files: what they leave holds no pipe open.
+    """
 
     def __init__(self) -> None:
         self.starters: dict[Key, Callable[[], Run]] = {}
         self.runs: dict[Key, Run] = {}
+        self.alone: set[Key] = set()
         self.seen: dict[Key, tuple[dict[str, str], str]] = {}
 
     def start(self, key: Key, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
@@ -90,24 +102,33 @@ class Runs[Key: Hashable]:
             self.seen[key] = json.loads(stdout), stderr
         return self.seen[key]
 
+    def again_alone(self, key: Key) -> None:
+        """Runs them once more, when all others have ended."""
+        for run in self.runs.values():
+            run.finish()
+        self.alone.add(key)
+        del self.seen[key]
+        self.runs[key].end()
+        self.runs[key] = self.starters[key]()
+
     def check(self, key: Key, least: int, exceptions: Mapping[str, str]) -> None:
         """All tests of a run have passed but for the exceptions; and so many have been found.
 
         Some of the tests mean that to sleep for two seconds takes longer than to do something for one. So on a machine
-        that is crowded they may be run again.
+        that is crowded, with the other runs or by others, they may be run again.
         """
         results, stderr = self.outcomes(key)
-        failed = {test: why for test, why in results.items() if why != "ok" and not why.startswith("skipped: ")}
-        if len(failed) > 1:
-            failed.pop("environment", None)  # a test that fails leaves its pool behind
+        failed = failures(results)
+        if failed.keys() - exceptions.keys() and key not in self.alone:
+            self.again_alone(key)
+            results, stderr = self.outcomes(key)
+            failed = failures(results)
         assert len(results) >= least
-        told = "\n\n".join([*(f"{test}\n{why}" for test, why in failed.items()), stderr])
         if failed.keys() - exceptions.keys():
+            told = "\n\n".join([*(f"{test}\n{why}" for test, why in failed.items()), stderr])
             if crowding() == 1:
                 raise AssertionError(told)
-            del self.seen[key]
-            self.runs[key].end()
-            self.runs[key] = self.starters[key]()
+            self.again_alone(key)
             raise Late(told)
         for test, why in results.items():
             if why != "ok":
