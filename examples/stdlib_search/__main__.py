@@ -13,8 +13,10 @@ import hashlib
 import json
 import sysconfig
 import time
-from concurrent.futures import Executor
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from search_nodes import asking, building
 
@@ -33,18 +35,22 @@ from weft.viz import RunRecord
 QUESTIONS = ["parse a date from a string", "run a child process and capture its output", "sorted list insertion point"]
 
 
-def executors() -> dict[str, Executor]:
-    """One of each kind that there is here."""
-    there: dict[str, Executor] = {
-        "sequential": SequentialExecutor(),
-        "threads": ThreadPoolExecutor(),
-        "processes": ProcessPoolExecutor(),
-        "async": AsyncExecutor(4),
-        "composite": CompositeExecutor(map_executor=ThreadPoolExecutor(2), node_executor=ThreadPoolExecutor(2)),
-    }
-    if capabilities().interpreters:
-        there["interpreters"] = InterpreterPoolExecutor()
-    return there
+def both(stack: ExitStack) -> CompositeExecutor:
+    """Items side by side in one pool, the independent nodes of each in another."""
+    items, nodes = (stack.enter_context(ThreadPoolExecutor(2)) for _ in range(2))
+    return CompositeExecutor(map_executor=items, node_executor=nodes)
+
+
+# How one of each kind is made; the stack closes what it has opened.
+EXECUTORS: dict[str, Callable[[ExitStack], Any]] = {
+    "sequential": lambda stack: stack.enter_context(SequentialExecutor()),
+    "threads": lambda stack: stack.enter_context(ThreadPoolExecutor()),
+    "processes": lambda stack: stack.enter_context(ProcessPoolExecutor()),
+    "async": lambda stack: stack.enter_context(AsyncExecutor(4)),
+    "composite": both,
+}
+if capabilities().interpreters:
+    EXECUTORS["interpreters"] = lambda stack: stack.enter_context(InterpreterPoolExecutor())
 
 
 def main() -> None:
@@ -65,11 +71,11 @@ def main() -> None:
     index, seen = {}, set[str]()
     record = RunRecord()
     cache = None if options.cache is None else DiskCache(options.cache)
-    for name, executor in executors().items():
+    for name, make in EXECUTORS.items():
         record = RunRecord()
-        config = RuntimeConfig(executor=executor, cache=cache, callbacks=(record,))
         began = time.perf_counter()
-        with executor:
+        with ExitStack() as stack:
+            config = RuntimeConfig(executor=make(stack), cache=cache, callbacks=(record,))
             index = building.run(inputs, output_name="index", config=config)["index"]
         digest = hashlib.sha256(json.dumps(index).encode()).hexdigest()[:12]
         seen.add(digest)
