@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
 ]
 
-ROUNDS = times(100, 8)
+ROUNDS = times(100, 8 if sys._is_gil_enabled() else 20)  # free threads put off some of what they free
 EACH = 1_000
 
 
@@ -90,7 +90,7 @@ def test_memory_is_flat(library: Library, two: Held, way: Any) -> None:
                 blocks.append(sys.getallocatedblocks())
 
     library.run(main, seconds=150)
-    # One object kept for every other future would show. (Free threads put off some of what they free.)
+    # One object kept for every other future would show.
     assert blocks[1] - blocks[0] < ROUNDS // 2 * EACH // 2
     grown = sizes[1] - sizes[0]
     assert grown < max(4.0, 8 * ROUNDS / 100) * 2**20, f"{grown / 2**20:.1f} MiB more"
