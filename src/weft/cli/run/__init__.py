@@ -156,7 +156,7 @@ class _Job:
             config=self._config,
             return_exceptions=self._keep_going,
         )
-        with closing(cast("Generator[Any]", results)):
+        with closing(self._items), closing(cast("Generator[Any]", results)):
             for result in results:
                 yield from self._copied(records, read)
                 item, _ = read.popleft()

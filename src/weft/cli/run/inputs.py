@@ -7,7 +7,8 @@ the first item has run. Standard input can be read once only. Pinned by tests/cl
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -36,6 +37,12 @@ class Items:
     over: tuple[str, ...]
     rows: Iterator[tuple[Any, ...]]
     total: int | None
+
+    def close(self) -> None:
+        """No more are wanted: lets go of the file."""
+        close = getattr(self.rows, "close", None)
+        if close is not None:
+            close()
 
 
 def given_inputs(arguments: Iterable[str]) -> dict[str, Any]:
@@ -118,10 +125,16 @@ def _of_file(where: str, over: tuple[str, ...]) -> Items:
         raise Refused(f"--inputs {where}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise Refused(f"--inputs {where}: it is no text in UTF-8") from None
-    return Items(names[0], (values for _, values in _rows_of(path, names[0])), len(names))
+    return Items(names[0], _values_of(path, names[0]), len(names))
 
 
-def _rows_of(path: Path, over: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
+def _values_of(path: Path, over: tuple[str, ...]) -> Generator[tuple[Any, ...]]:
+    with closing(_rows_of(path, over)) as rows:
+        for _, values in rows:
+            yield values
+
+
+def _rows_of(path: Path, over: tuple[str, ...]) -> Generator[tuple[tuple[str, ...], tuple[Any, ...]]]:
     with path.open(encoding="utf-8") as file:
         yield from _rows(file, str(path), over)
 
