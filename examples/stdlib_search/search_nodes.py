@@ -24,56 +24,11 @@ type Index = dict[str, list[tuple[str, float]]]
 
 WORD = re.compile(r"[a-z][a-z0-9]+")
 MARKUP = re.compile(r"^\s*(>>>|\.\.\.).*$|``|:\w+:`", re.MULTILINE)
-COMMON = frozenset(
-    [
-        "the",
-        "and",
-        "for",
-        "are",
-        "not",
-        "with",
-        "that",
-        "this",
-        "from",
-        "can",
-        "will",
-        "may",
-        "has",
-        "have",
-        "was",
-        "were",
-        "been",
-        "its",
-        "his",
-        "their",
-        "there",
-        "which",
-        "when",
-        "where",
-        "than",
-        "then",
-        "but",
-        "all",
-        "any",
-        "each",
-        "other",
-        "into",
-        "only",
-        "also",
-        "such",
-        "these",
-        "those",
-        "does",
-        "must",
-        "should",
-        "would",
-        "could",
-        "one",
-        "two",
-        "you",
-        "your",
-    ]
-)
+COMMON_WORDS = """
+the and for are not with that this from can will may has have was were been its his their there which when where than
+then but all any each other into only also such these those does must should would could one two you your
+"""
+COMMON = frozenset(COMMON_WORDS.split())
 
 
 @node(output_name="raw")
@@ -138,10 +93,10 @@ def terms_of(question: str) -> list[str]:
 @node(output_name="answer")
 def rank(index: Index, asked: list[str], most: int = 5) -> list[tuple[str, float]]:
     """The documents that have most of what was asked for."""
-    scores: Counter[str] = Counter()
+    scores: dict[str, float] = {}
     for term in asked:
         for name, weight in index.get(term, []):
-            scores[name] += weight  # type: ignore[assignment]
+            scores[name] = scores.get(name, 0.0) + weight
     best = sorted(scores.items(), key=lambda one: (-one[1], one[0]))[:most]
     return [(name, round(score / math.sqrt(max(len(asked), 1)), 4)) for name, score in best]
 

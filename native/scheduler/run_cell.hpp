@@ -81,6 +81,7 @@ class RunCell {
   // True: `task` still runs here, although it was taken, and counts as one that an exception was posted for. Only for
   // those whom the runner cannot escape meanwhile: it holds the same GIL when it leaves a task.
   [[nodiscard]] bool post_to_taken(const Task& task) {
+    // SAFETY: as in begin(); only the address is looked at, never the task, which may be gone.
     const uintptr_t wanted = reinterpret_cast<uintptr_t>(&task) | kTaken;
     uintptr_t seen = word_.load(sync::seq_cst);
     while ((seen & ~kPosted) == wanted) {

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -268,11 +267,10 @@ def test_lines_of_another_run_are_not_kept(run: Any, tmp_path: Path) -> None:
     assert read_lines(output) == LINES
 
 
-def test_a_display_on_a_terminal_is_not_written_for_each_item(tmp_path: Path) -> None:
-    """Ten thousand items are a second's work, not a minute's."""
+def test_many_items(tmp_path: Path) -> None:
     items = write_lines(tmp_path / "in.jsonl", ({"text": str(number)} for number in range(10_000)))
-    began = time.monotonic()
-    done = run_weft("run", f"{JOBS}:counting", "--inputs", items, "--output", str(tmp_path / "out.jsonl"))
+    output = tmp_path / "out.jsonl"
+    done = run_weft("run", f"{JOBS}:counting", "--inputs", items, "--output-name", "count", "--output", str(output))
     assert done.returncode == 0
     assert done.stderr.startswith(f"weft run {JOBS}:counting: 10,000 items, in ")
-    assert time.monotonic() - began < 30
+    assert read_lines(output) == [{"text": str(number), "count": 1} for number in range(10_000)]

@@ -6,22 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipelines.graphs import count, split
 from weft import RuntimeConfig
 from weft.errors import InvalidSetting, PipelineError
 from weft.pipelines import MemoryCache, Pipeline, node
 from weft.viz import RunRecord
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@node(output_name="words")
-def split(text: str) -> list[str]:
-    return text.split()
-
-
-@node(output_name="count")
-def count(words: list[str], least: int = 1) -> int:
-    return sum(len(word) >= least for word in words)
 
 
 @node(output_name="total")
