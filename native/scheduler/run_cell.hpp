@@ -78,6 +78,17 @@ class RunCell {
     auto* task = reinterpret_cast<Task*>(seen);
     return task != nullptr && lock(*task) ? task : nullptr;
   }
+  // True: `task` still runs here, although it was taken, and counts as one that an exception was posted for. Only for
+  // those whom the runner cannot escape meanwhile: it holds the same GIL when it leaves a task.
+  [[nodiscard]] bool post_to_taken(const Task& task) {
+    // SAFETY: as in begin(); only the address is looked at, never the task, which may be gone.
+    const uintptr_t wanted = reinterpret_cast<uintptr_t>(&task) | kTaken;
+    uintptr_t seen = word_.load(sync::seq_cst);
+    while ((seen & ~kPosted) == wanted) {
+      if (word_.compare_exchange_weak(seen, seen | kPosted, sync::acq_rel, sync::acquire)) return true;
+    }
+    return false;
+  }
   void unlock() { word_.fetch_and(~kLocked, sync::release); }
   void unlock_posted() { word_.store((word_.load(sync::relaxed) | kPosted) & ~kLocked, sync::release); }
   void unlock_taken() { word_.store((word_.load(sync::relaxed) | kTaken) & ~kLocked, sync::release); }

@@ -115,6 +115,8 @@ TEST(nobody_is_in_a_loop_after_its_meeting) {
     on_threads(kHelpers + 1, [&](uint32_t me) {
       Random mine(seed() + round * 8 + me);
       if (me == 0) {
+        if (round % 2 == 0) mine.dawdle(2000);
+        meeting.open();
         loop->take_part();
         meeting.close_and_wait();
         loop.reset();  // AddressSanitizer and ThreadSanitizer see whoever touches it now
@@ -122,7 +124,7 @@ TEST(nobody_is_in_a_loop_after_its_meeting) {
         return;
       }
       mine.dawdle(2000);
-      Loop* entered = meeting.enter();
+      Loop* entered = meeting.enter(sync::kForever);
       if (entered == nullptr) {
         refused.fetch_add(1);
         return;
@@ -130,7 +132,14 @@ TEST(nobody_is_in_a_loop_after_its_meeting) {
       entered->take_part();
       meeting.leave();
     });
-    CHECK(meeting.enter() == nullptr);
+    CHECK(meeting.enter(sync::kForever) == nullptr);
     CHECK(refused.load() <= kHelpers);
   }
+}
+
+TEST(nobody_gets_into_a_loop_whose_owner_has_not_begun) {
+  Loop loop(10, 1, 1, Chunking{}, 2, [](void*, size_t, size_t) { CHECK(false); }, nullptr);
+  Meeting meeting(loop);
+  CHECK(meeting.enter(0) == nullptr);
+  CHECK(meeting.enter(sync::now() + sync::kMillisecond) == nullptr);
 }

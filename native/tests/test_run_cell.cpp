@@ -47,6 +47,24 @@ TEST(only_the_task_that_runs_can_be_locked) {
   CHECK(!outcome.interrupted && !outcome.taken);
 }
 
+TEST(one_that_was_taken_can_still_be_posted_to) {
+  Cell cell;
+  Item item, other;
+  cell->begin(item);
+  CHECK(!cell->post_to_taken(item));
+  CHECK(cell->lock(item));
+  cell->unlock_taken();
+  CHECK(!cell->post_to_taken(other));
+  CHECK(cell->post_to_taken(item));
+  CHECK(cell->post_to_taken(item));
+  const RunCell::Outcome outcome = cell->end();
+  CHECK(outcome.interrupted && outcome.taken);
+  CHECK(!cell->post_to_taken(item));
+  cell->begin(other);
+  CHECK(!cell->interrupt_posted());
+  (void)cell->end();
+}
+
 TEST(a_task_is_taken_once) {
   Cell cell;
   Item item;

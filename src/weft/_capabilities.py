@@ -99,7 +99,7 @@ def measure(root: str = "/") -> Capabilities:
     affinity = os.process_cpu_count() or 1
     quota = cgroup_quota(root) if sys.platform == "linux" else None
     cpus = float(affinity) if quota is None else min(float(affinity), quota)
-    interpreters_needs = _interpreters_need()
+    interpreters_needs = flavor_needs("interpreters")
     return Capabilities(
         python_version=sys.version.partition(" ")[0],
         implementation=sys.implementation.name,
@@ -125,10 +125,13 @@ def _free_threaded_build() -> bool:
     return bool(get_config_var("Py_GIL_DISABLED"))
 
 
-def _interpreters_need() -> str | None:
-    """What it takes to have workers in sub-interpreters; None if this Python has it."""
-    if sys.implementation.name != "cpython":
-        return "CPython"
-    if sys.version_info < INTERPRETERS_SINCE:
-        return "Python {}.{} or newer".format(*INTERPRETERS_SINCE)
+def flavor_needs(flavor: str) -> str | None:
+    """What it takes to have workers of this kind; None if that is here."""
+    if flavor == "interpreters":
+        if sys.implementation.name != "cpython":
+            return "CPython"
+        if sys.version_info < INTERPRETERS_SINCE:
+            return "Python {}.{} or newer".format(*INTERPRETERS_SINCE)
+    if flavor == "processes" and sys.platform == "win32":
+        return "a system with fork: Linux, macOS"
     return None

@@ -11,6 +11,7 @@ import pytest
 
 from tests.actors import functions
 from tests.actors.conftest import HERE, Run
+from tests.without import said_without
 from weft import actors, errors
 from weft.actors import _spawn, open_nursery, try_set_start_method
 
@@ -140,14 +141,8 @@ def test_importing_the_package_loads_no_anyio() -> None:
 
 
 def test_without_anyio_there_is_the_install_line() -> None:
-    code = (
-        "import sys; sys.modules['anyio'] = None\n"
-        "import weft.actors\n"
-        "try: weft.actors.open_nursery\n"
-        "except weft.errors.MissingDependency as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True)
-    assert done.stdout == 'anyio is not installed; run: pip install "weft[actors]"\n'
+    said = said_without("anyio", "weft.actors.open_nursery")
+    assert said == 'anyio is not installed; run: pip install "weft[actors]"\n'
 
 
 def test_all_names_are_there() -> None:

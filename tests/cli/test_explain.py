@@ -4,14 +4,15 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 import weft
 from tests.cli.support import run_weft
+from weft.cli._target import NotFoundError, find_function
 from weft.cli.explain import run_explain
-from weft.cli.explain.target import NotFoundError, find
 from weft.cli.explain.words import after_call
 
 HERE = "tests.cli.explained"
@@ -134,19 +135,20 @@ def test_a_module_that_brings_an_interpreter_down(
 # ---- finding it ------------------------------------------------------------------------------------
 
 
-def test_a_file_of_a_package_is_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "name"), [(weft.config, "set_default_config"), (weft.errors, "TaskTimeout")])
+def test_a_file_of_a_package_is_its_module(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
-    found = find(str(Path(weft.__file__).with_name("errors.py")) + ":TaskTimeout")
-    assert found.module is sys.modules["weft.errors"]
-    assert found.fn is weft.errors.TaskTimeout
+    found = find_function(f"{module.__file__}:{name}")
+    assert found.module is module
+    assert found.value is getattr(module, name)
     assert found.script is not None
 
 
 def test_names_with_dots() -> None:
-    assert find("json:JSONEncoder.encode").fn is json.JSONEncoder.encode
-    assert find("os.path:join").fn is os.path.join
+    assert find_function("json:JSONEncoder.encode").value is json.JSONEncoder.encode
+    assert find_function("os.path:join").value is os.path.join
     with pytest.raises(NotFoundError, match="no name of a module|no module"):
-        find("..x:f")
+        find_function("..x:f")
 
 
 # ---- where it could run ----------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from tests.lateness import check_within
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="watches processes through /proc")
 
 SECONDS = 2.0  # within which everything must be gone
-FILES = 16
+FILES = 8
 
 
 @pytest.fixture

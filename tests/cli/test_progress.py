@@ -1,4 +1,4 @@
-"""`weft.cli.demo.progress`: what is shown where."""
+"""`weft.cli._progress`: what is shown where."""
 
 import io
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.support import WEFT, write_tree
-from weft.cli.demo.progress import Lines, Progress, RewrittenLine, make_progress
+from weft.cli._progress import Lines, Progress, RewrittenLine, make_progress
 
 
 def test_nothing_where_nothing_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:

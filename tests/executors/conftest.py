@@ -4,6 +4,7 @@
 """
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import native_threads
 from tests.executors import tasks
-from tests.executors.flavors import PATIENCE, Flavor, able
+from tests.executors.child import wait_until
+from tests.executors.flavors import PATIENCE, Can, Flavor, able
 from tests.executors.gates import Gate
 
 
@@ -27,7 +30,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         abilities = [ability for mark in metafunc.definition.iter_markers("needs") for ability in mark.args]
         wanted = metafunc.config.getoption("weft_flavor")
         metafunc.parametrize(
-            "flavor", [flavor for flavor in able(*abilities) if wanted in (None, flavor.name)], ids=repr
+            "flavor",
+            [flavor for flavor in able(*abilities) if wanted in (None, flavor.name)],
+            ids=repr,
+            scope="module",  # see shared_pool
         )
 
 
@@ -73,6 +79,31 @@ class Pools:
             gate.set()
         for pool in self.made:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def shared_pool(workers: int) -> Any:
+    """A fixture for a module whose tests leave a pool as it was: one for all of them, its workers there from the start.
+
+    To make workers in interpreters and processes, and to end them, takes longer than most tests do.
+    """
+
+    @pytest.fixture(scope="module")
+    def shared(flavor: Flavor) -> Iterator[Any]:
+        pools = Pools(flavor)
+        pool = pools(workers)
+        if Can.WORKERS in flavor.can:
+            with pools.held(pool, workers):
+                pass
+        if Can.TAKE_OPTIONS in flavor.can:  # with the threads that serve all pools
+            timed = pool.options(timeout=PATIENCE)
+            timed.submit(tasks.nothing).result(PATIENCE)
+            list(timed.map(tasks.echo, range(10)))
+            if sys.platform == "linux":
+                wait_until(lambda: "weft-timer" in native_threads().values(), "the timer has its name")
+        yield pool
+        pools.close()
+
+    return shared
 
 
 @pytest.fixture

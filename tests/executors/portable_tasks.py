@@ -281,3 +281,8 @@ def wait(seconds: float) -> float:
 def compute_for_ever(number: int) -> int:
     while True:
         compute(number)
+
+
+def compute_for(milliseconds: int, home: int, elsewhere: int) -> int:
+    """So much work; in another process than this one, so many times that."""
+    return sum(map(compute, range(milliseconds * (1 if os.getpid() == home else elsewhere))))

@@ -28,6 +28,12 @@ def spin() -> None:
         pass
 
 
+def hold_the_gil_and_spin(items: int) -> None:
+    """Nobody comes in before it has added up so many numbers."""
+    sum(range(items))
+    spin()
+
+
 def nap_for_ever() -> None:
     while True:
         time.sleep(0.05)

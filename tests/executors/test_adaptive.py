@@ -255,6 +255,35 @@ def test_one_that_is_slower_there_comes_back(make: Any, monkeypatch: pytest.Monk
     assert adaptive.pool.submit(tasks.compute_and_tell, 1).result(PATIENCE)[1] == os.getpid()
 
 
+def work_through(adaptive: Adaptive, milliseconds: int, elsewhere: int, count: int) -> None:
+    futures = [adaptive.pool.submit(tasks.compute_for, milliseconds, os.getpid(), elsewhere) for _ in range(count)]
+    for future in futures:
+        future.result(PATIENCE)
+
+
+@needs_gil
+def test_calls_that_become_larger_stay_away(make: Any) -> None:
+    """That fewer of them get done is not because they were moved."""
+    adaptive = make()
+    adaptive.until_told("measured_gil_bound", tasks.compute_for, os.getpid(), 1)
+    work_through(adaptive, 20, 1, 250)
+    assert "moved_back" not in adaptive.codes()
+    (subject,) = adaptive.pool._router._subjects.values()
+    assert subject.comparison is None
+    assert subject.rate < 500  # it has been compared, and is judged by the large ones
+
+
+@needs_gil
+def test_calls_that_take_longer_there_come_back(make: Any) -> None:
+    adaptive = make()
+    adaptive.until_told("measured_gil_bound", tasks.compute_for, os.getpid(), 1)
+    end = time.monotonic() + 45
+    while "moved_back" not in adaptive.codes():
+        assert time.monotonic() < end
+        work_through(adaptive, 2, 20, 120)
+    assert "on threads" in adaptive.moves[-1].reason
+
+
 @needs_gil
 def test_nothing_is_left_of_it() -> None:
     adaptive = Adaptive("processes")

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.executors.conftest import Pools, noted
+from tests.executors.conftest import Pools, noted, shared_pool
 from tests.executors.flavors import PATIENCE, Can, needs
 from tests.executors.remote_tasks import count_on, note_set_and_fail, number, said, set_and_say, variable
 from weft.errors import InvalidSetting
+
+pool = shared_pool(2)
 
 pytestmark = needs(Can.CARRY_CONTEXT)
 
@@ -66,8 +68,10 @@ def test_each_item_of_a_map_has_its_own_copy(pool: Any, chunksize: int | None):
 
 
 @pytest.mark.parametrize("chunksize", [None, 1, 10])
-def test_an_item_that_fails_leaves_nothing_to_the_next(pool: Any, chunksize: int | None, new_path: Callable[[], str]):
-    path = new_path()
+def test_an_item_that_fails_leaves_nothing_to_the_next(
+    pools: Pools, chunksize: int | None, new_path: Callable[[], str]
+):
+    path, pool = new_path(), pools(2)
     for start in (contextvars.copy_context(), contextvars.Context()):
         with pytest.raises(ValueError):
             list(start.run(pool.map, note_set_and_fail, itertools.repeat(path, 30), chunksize=chunksize))

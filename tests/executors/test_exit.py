@@ -521,7 +521,7 @@ def check_chaos(seed: int, ended: Ended) -> None:
 @pytest.mark.deadline(3600)
 def test_exit_in_every_phase(rng: random.Random) -> None:
     """The table's row: 500 runs in full. Some at a time, since each sleeps more than it computes."""
-    count = times(500, 24)
+    count = times(500, 8)
     seeds = [rng.randrange(1 << 30) for _ in range(count)]
     longest = 0.0
     with ThreadPoolExecutor(3) as several:
@@ -575,7 +575,7 @@ def test_exit_in_every_phase_of_a_forked_child(rng: random.Random) -> None:
     """The same, without the time that an interpreter takes to start: many more of them."""
     import json
 
-    count = times(500, 12)
+    count = times(500, 8)
     seeds = [rng.randrange(1 << 30) for _ in range(count)]
     halves = [seeds[::2], seeds[1::2]]
     children = [start_child(FORKED_CHAOS, "0", json.dumps(half), WEFT_EXIT_GRACE=str(GRACE)) for half in halves]

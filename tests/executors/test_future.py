@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from tests.executors import tasks
-from tests.executors.conftest import Pools
+from tests.executors.conftest import Pools, shared_pool
 from tests.executors.flavors import PATIENCE, Can, needs
+
+pool = shared_pool(2)
 
 
 def states(future: Future[Any]) -> tuple[bool, bool, bool]:
@@ -321,7 +323,8 @@ def test_a_callback_of_a_cancelled_future_runs_where_it_was_cancelled(pools: Poo
     assert len(seen) == 1
 
 
-def test_the_same_callback_twice_runs_twice(pool: Executor):
+def test_the_same_callback_twice_runs_twice(pools: Pools):
+    pool = pools(2)
     future = pool.submit(tasks.nothing)
     seen: list[Any] = []
     future.add_done_callback(seen.append)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.executors import inherited_tasks as tasks
-from tests.executors.child import descriptors_of_this_process, run_child, wait_until
+from tests.executors.child import FULL, descriptors_of_this_process, run_child, wait_until
 from tests.executors.inherited_tasks import PATIENCE
 from weft.errors import InitializerFailed, PayloadError, WorkerCrashed
 from weft.executors import InterpreterPoolExecutor, ProcessPoolExecutor
@@ -218,6 +218,7 @@ def test_works_between_workers_and_the_caller(use: Callable[..., None], context:
     use(context, start)
 
 
+@pytest.mark.skipif(not FULL, reason="the stdlib's pool is tried in `make chaos`")
 @pytest.mark.deadline(180)
 def test_the_stdlibs_pool_does_the_same(context: Any) -> None:
     for use in USES.values():

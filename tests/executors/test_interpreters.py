@@ -6,14 +6,16 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.executors import remote_tasks as tasks
 from tests.executors.child import Ended, run_child, wait_until
+from tests.executors.flavors import PATIENCE
 from tests.lateness import Late
-from weft.errors import FlavorUnavailable, PayloadError
+from weft.errors import FlavorUnavailable, PayloadError, TaskTimeout
 from weft.executors import InterpreterPoolExecutor
 
 if sys.version_info < (3, 14):
@@ -108,6 +110,34 @@ if __name__ == "__main__":
     def test_a_thread_that_a_task_left_running(pool: Any) -> None:
         """Python itself waits for it when the interpreter ends."""
         pool.submit(tasks.start_a_thread, 0.2).result(30)
+
+    def test_one_that_cannot_be_reached_in_time_ends_when_it_can() -> None:
+        """Its caller goes on without it after a second; the pool can be left all the same."""
+        began = time.perf_counter()
+        sum(range(10_000_000))
+        items = int(10_000_000 * 2 / (time.perf_counter() - began))  # two seconds, if the machine stays as it is
+        with InterpreterPoolExecutor(1) as pool:
+            future = pool.options(timeout=0.05).submit(tasks.hold_the_gil_and_spin, items)
+            assert isinstance(future.exception(PATIENCE), TaskTimeout)
+            assert pool.submit(abs, -1).result(PATIENCE) == 1
+
+    def test_one_whose_time_is_over_when_its_module_is_there_is_not_begun(tmp_path: Path) -> None:
+        """Whatever the module does with what it is interrupted by."""
+        (tmp_path / "swallows.py").write_text(
+            "import time\nend = time.monotonic() + 1.5\nwhile time.monotonic() < end:\n"
+            "    try: time.sleep(0.01)\n    except BaseException: pass\n"
+            "def spin():\n    while True: pass\n"
+        )
+        ended = run_child(
+            "import sys, swallows\nfrom weft.executors import InterpreterPoolExecutor\n"
+            "with InterpreterPoolExecutor(1) as pool:\n"
+            "    error = pool.options(timeout=0.05).submit(swallows.spin).exception(30)\n"
+            "    print(type(error).__name__)\n",
+            seconds=40,
+            PYTHONPATH=str(tmp_path),
+        )
+        ended.check_sound()
+        assert ended.output == "TaskTimeout\n"
 
     def test_two_pools_side_by_side() -> None:
         with InterpreterPoolExecutor(1) as one, InterpreterPoolExecutor(1) as other:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from tests.executors import tasks
-from tests.executors.conftest import Pools
+from tests.executors.conftest import Pools, shared_pool
 from tests.executors.flavors import PATIENCE, Can, needs
 from weft.executors import _map
+
+pool = shared_pool(2)
 
 CHUNKS = [None, 1, 2, 3, 7, 100]
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from tests.executors import tasks
-from tests.executors.conftest import Pools
+from tests.executors.conftest import Pools, shared_pool
 from tests.executors.flavors import PATIENCE, Can, needs
+
+pool = shared_pool(2)
 
 pytestmark = needs(Can.MAP_LAZILY)
 
@@ -77,8 +79,8 @@ def test_as_much_is_read_ahead_as_was_allowed(pools: Pools, buffersize: int):
 
 
 @needs(Can.SHARE)
-def test_an_endless_map_that_is_dropped_stops(pools: Pools, pool: Any):
-    source = Counted()
+def test_an_endless_map_that_is_dropped_stops(pools: Pools):
+    pool, source = pools(2), Counted()
     results = pool.map(tasks.echo, source, buffersize=4)
     assert next(results) == 0
     del results

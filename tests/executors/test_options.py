@@ -12,10 +12,12 @@ import pytest
 
 from tests.executors import remote_tasks, tasks
 from tests.executors.child import wait_until
-from tests.executors.conftest import Pools, noted
+from tests.executors.conftest import Pools, noted, shared_pool
 from tests.executors.flavors import PATIENCE, Can, needs
 from tests.executors.set_up_tasks import note
 from weft.errors import InvalidSetting, TaskTimeout
+
+pool = shared_pool(2)
 
 pytestmark = needs(Can.TAKE_OPTIONS)
 
@@ -175,9 +177,9 @@ def test_only_failures_that_are_worth_it(
     assert task.calls == calls
 
 
-def test_callbacks_are_called_once_at_the_end(pool: Any, flaky: NewFlaky):
+def test_callbacks_are_called_once_at_the_end(pools: Pools, flaky: NewFlaky):
     calls: list[int] = []
-    task = flaky(2)
+    pool, task = pools(2), flaky(2)
     future = pool.options(retries=3, backoff=0.01).submit(task)
     future.add_done_callback(lambda f: calls.append(f.result()))
     pool.shutdown()

@@ -166,6 +166,15 @@ def test_an_endless_loop_among_many_tasks(pool: Any) -> None:
     assert pool._stats()["abandoned"] == 0
 
 
+def test_a_first_endless_loop_ends_when_its_time_is_over(pool: Any) -> None:
+    """What interrupts it has nothing left to load beside it."""
+    assert pool.submit(abs, -1).result(30) == 1
+    began = time.monotonic()
+    with pytest.raises(TaskTimeout):
+        pool.options(timeout=0.1).submit(tasks.spin).result(30)
+    check_within(time.monotonic() - began, 0.4)
+
+
 def test_tasks_behind_a_long_one_are_not_held_up(pool: Any) -> None:
     """Short tasks teach it to send ahead; then one is long."""
     assert sum(future.result(30) for future in [pool.submit(abs, -1) for _ in range(2000)]) == 2000

@@ -219,7 +219,7 @@ def exit_once(kind: str, seed: int) -> str:
 @pytest.mark.deadline(3600)
 @pytest.mark.parametrize("kind", NAMES)
 def test_exit_in_every_phase(kind: str, rng: random.Random) -> None:
-    seeds = [rng.randrange(1 << 30) for _ in range(times(500, 10))]
+    seeds = [rng.randrange(1 << 30) for _ in range(times(500, 6))]
     with ThreadPoolExecutor(3) as several:
         for future in [several.submit(exit_once, kind, seed) for seed in seeds]:
             future.result()

@@ -62,6 +62,25 @@ def test_whoever_needs_one_now_waits_for_the_one_that_is_being_made(spares: Spar
     assert first == min(living() - before | {first})
 
 
+def test_what_was_about_to_be_made_is_not_made_after_the_end() -> None:
+    """Another one is made a little after one was taken; whoever has ended them all meanwhile is to find none later."""
+    made: list[int] = []
+    own = Spares(1, lambda: made.append(1) or object(), lambda _: None)
+    own.expect()
+    wait_until(lambda: len(made) == 1, "one is made")
+    wait_until(lambda: own.take() is not None, "it is ready")
+    makers = [thread for thread in threading.enumerate() if thread.name == "weft-spares"]
+    own.close()
+    own.reopen()
+    for thread in makers:
+        thread.join(30)
+        assert not thread.is_alive()
+    assert len(made) == 1
+    own.expect()
+    wait_until(lambda: len(made) == 2, "one is made again")
+    own.close()
+
+
 def test_many_at_once(spares: Spares) -> None:
     for _ in range(3):
         with InterpreterPoolExecutor(4) as pool:

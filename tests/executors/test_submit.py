@@ -11,8 +11,10 @@ import pytest
 
 import weft
 from tests.executors import tasks
-from tests.executors.conftest import Pools
+from tests.executors.conftest import Pools, shared_pool
 from tests.executors.flavors import PATIENCE, Can, Flavor, needs
+
+pool = shared_pool(2)
 
 
 @pytest.mark.invariant(1)

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from tests.executors import tasks
-from tests.executors.conftest import Pools
+from tests.executors.conftest import Pools, shared_pool
 from tests.executors.flavors import PATIENCE, Can, needs
+
+pool = shared_pool(2)
 
 MOMENT = 0.05
 """Seconds, for a wait that is to give up."""

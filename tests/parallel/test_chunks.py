@@ -193,4 +193,6 @@ def test_chunks_of_an_iterator(chunks: Any, two: ThreadPoolExecutor) -> None:
     found = recorder.ranges()
     assert [start for start, _ in found] == [0, *(stop for _, stop in found[:-1])]
     if chunks.size:
-        assert all(stop - start == 3 for start, stop in found[:-1])
+        sizes = [stop - start for start, stop in found]
+        assert max(sizes) == 3
+        assert sizes.count(3) > 300  # of 333: an element that is slow to come ends a chunk

@@ -129,6 +129,30 @@ def test_values_that_differ_have_different_digests() -> None:
     assert len({digest_of(value) for value in values}) == len(values)
 
 
+class Log(list[int]):
+    """Nothing that a result depends on."""
+
+    __cache_key__ = "log"
+
+
+LOG = Log()
+
+
+def test_what_says_itself_what_counts_does_so_around_a_function() -> None:
+    log = Log()
+
+    def around(x: int) -> None:
+        log.append(x)
+
+    def globally(x: int) -> None:
+        LOG.append(x)
+
+    for fn in (around, globally):
+        before = function_digest(fn)
+        fn(1)
+        assert function_digest(fn) == before
+
+
 def test_private_attributes_are_left_out_and_cycles_end() -> None:
     assert digest_of(Public(1, 2)) == digest_of(Public(1, 3))
     again: list = [1]

@@ -181,6 +181,7 @@ def test_the_first_failure_in_order_counts_though_another_one_comes_first() -> N
 
 
 def test_what_comes_after_a_failure_is_stopped() -> None:
+    """Once: what it does at its end, it does to the end."""
     begun, ended = threading.Event(), threading.Event()
 
     def fails(x):
@@ -192,6 +193,7 @@ def test_what_comes_after_a_failure_is_stopped() -> None:
             begun.set()
             graphs.spin(x)
         finally:
+            time.sleep(0.05)
             ended.set()
 
     pipeline = Pipeline([node(output_name="a")(fails), node(output_name="b")(goes_on)])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
+from tests.without import said_without
 from weft.errors import InvalidSetting
 from weft.testing import resource_delta_fixture
 
@@ -87,11 +85,5 @@ def test_what_is_wrong_is_said_at_once() -> None:
 
 
 def test_without_pytest_there_is_the_install_line() -> None:
-    code = (
-        "import sys; sys.modules['pytest'] = None\n"
-        "import weft\n"
-        "try: weft.testing.resource_delta_fixture()\n"
-        "except weft.errors.MissingDependency as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True)
-    assert done.stdout == "pytest is not installed; run: pip install pytest\n"
+    said = said_without("pytest", "weft.testing.resource_delta_fixture()")
+    assert said == "pytest is not installed; run: pip install pytest\n"

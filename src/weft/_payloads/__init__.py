@@ -20,6 +20,6 @@ once for each worker: a call names them by number.
     remedies    and what to do then
 
 This package imports nothing at load, and `working` as little as there is: a fresh interpreter has 40 ms to its first
-result. So `weft.errors`, which loads the stdlib's futures and with them logging, is imported where something fails.
+result. So errors, most of which load the stdlib's futures and with them logging, are imported where something fails.
 Pinned by tests/payloads/test_import_time.py.
 """

@@ -140,10 +140,9 @@ def ensure_main() -> None:
 
 def is_interruption(error: BaseException) -> bool:
     """Whether it asks to stop, or is want of memory: no fault of what was being done, and not to be hidden."""
-    errors = sys.modules.get("weft.errors")  # without it there is no `Interrupted` yet; it is slow to load
-    return isinstance(error, KeyboardInterrupt | MemoryError) or (
-        errors is not None and isinstance(error, errors.Interrupted)
-    )
+    from weft.errors import Interrupted
+
+    return isinstance(error, KeyboardInterrupt | MemoryError | Interrupted)
 
 
 def _cannot_run(error: BaseException) -> RuntimeError:

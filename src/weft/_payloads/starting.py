@@ -94,6 +94,9 @@ def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], obje
     if not own_process:
         import os
 
+        # Who interrupts a task looks for `Interrupted` beside it, where an import takes a turn of the GIL per file.
+        import weft.errors  # noqa: F401
+
         # A spare was made when the environment may have been another one.
         os.reload_environ()  # type: ignore[attr-defined]  # since 3.14, as interpreters
     end = None

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-COMMANDS = ("demo", "doctor", "explain")
+COMMANDS = ("demo", "doctor", "explain", "run")
 FLAVORS = ("threads", "auto", "processes", "interpreters")
+RUN_FLAVORS = ("auto", "threads", "interpreters", "processes", "serial", "none")
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -111,6 +112,15 @@ def _make_parser() -> argparse.ArgumentParser:
         ),
     )
     _add_options_of_explain(explain)
+    run = commands.add_parser(
+        "run",
+        help="run a pipeline, for one input or for the items of a file",
+        description=(
+            "Runs a weft.pipelines.Pipeline and writes what it gives as JSON: one object, or, for many items, a line "
+            "for each with its inputs and outputs, in their order."
+        ),
+    )
+    _add_options_of_run(run)
     return parser
 
 
@@ -135,6 +145,46 @@ def _add_options_of_explain(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("--json", action="store_true", help="print JSON")
 
 
+def _add_options_of_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("pipeline", metavar="MODULE:PIPELINE", help="such as jobs:pages, jobs.py:pages")
+    what = run.add_argument_group("what it is given")
+    what.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an input, as JSON or else as text; repeat it",
+    )
+    what.add_argument(
+        "--inputs", metavar="FILE", help="items, a line of JSON for each: an object with inputs; -: stdin"
+    )
+    what.add_argument(
+        "--map-over",
+        action="extend",
+        type=_names,
+        default=[],
+        metavar="NAMES",
+        help="the inputs that have an item for each run: lists, or what the lines of --inputs give",
+    )
+    what.add_argument(
+        "--map-mode", choices=("zip", "product"), default="zip", help="how lists are combined (default: %(default)s)"
+    )
+    how = run.add_argument_group("how it runs", "What is not said here is as the pipeline's configuration says.")
+    how.add_argument("--flavor", choices=RUN_FLAVORS, help="the kind of worker")
+    how.add_argument("--workers", type=_positive, metavar="N", help="how many workers, at most")
+    how.add_argument("--retries", type=_count, metavar="N", help="how many more times a node is tried")
+    how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="what one node may take")
+    how.add_argument("--cache", metavar="WHERE", help="where results are kept: a folder, redis://…, s3://…")
+    how.add_argument("--keep-going", action="store_true", help="write the error of an item that failed, and go on")
+    out = run.add_argument_group("what it gives")
+    out.add_argument(
+        "--output-name", action="extend", type=_names, default=[], metavar="NAMES", help="the outputs that are wanted"
+    )
+    out.add_argument("--output", type=Path, metavar="FILE", help="the file to write (default: standard output)")
+    out.add_argument("--resume", action="store_true", help="keep what an earlier run has written there")
+    out.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
+
+
 def _run(options: argparse.Namespace) -> int:
     if options.version:
         from importlib.metadata import version
@@ -153,6 +203,29 @@ def _run(options: argparse.Namespace) -> int:
 
         return run_explain(
             options.function, call=options.call, measure=options.measure, seconds=options.timeout, json=options.json
+        )
+    if options.command == "run":
+        from weft.cli.run import run_pipeline
+
+        fields = {
+            "flavor": options.flavor,
+            "max_workers": options.workers,
+            "retries": options.retries,
+            "timeout": options.timeout,
+        }
+        return run_pipeline(
+            options.pipeline,
+            inputs=options.input,
+            lines=options.inputs,
+            map_over=options.map_over,
+            map_mode=options.map_mode,
+            output_names=options.output_name,
+            settings={name: value for name, value in fields.items() if value is not None},
+            cache=options.cache,
+            output=options.output,
+            resume=options.resume,
+            keep_going=options.keep_going,
+            show_progress=not options.no_progress,
         )
     from weft.cli.demo import run_demo
 
@@ -178,6 +251,19 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"a whole number of 1 or more is needed, not {text!r}")
     return number
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number of 0 or more is needed, not {text!r}")
+    return int(text)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"names with commas between them are needed, not {text!r}")
+    return names
 
 
 def _seconds(text: str) -> float:

@@ -3,8 +3,10 @@
 The core calls every task through the router while there is something to learn, or somewhere else to send tasks to; in
 between, the executor is a thread pool like any other, and asks again four times a second.
 
-What moves a function. The threads together use about one CPU while several of them are at work, so they wait for the
-GIL, and the function's calls are among what takes that CPU. It can go (`_portable`). Crossing, tried with one call's
+What moves a function. The threads together take about one CPU while several of them are at work, so they wait for the
+GIL, and the function's calls are among what takes that CPU. (What they wait for a CPU because others have them counts
+as if they had one, where the system tells: then they could take more.) That has gone on for as long as it takes to have
+workers elsewhere. It can go (`_portable`). Crossing, tried with one call's
 own arguments and result, costs this interpreter less than half of what the call does. Then its next calls are sent to
 a pool of interpreters, or of processes where it cannot go to those; the thread that was to run one waits for it, so the
 future, its options and the order are what they were. A call that cannot cross is run here; none is run twice.
@@ -12,7 +14,8 @@ future, its options and the order are what they were. A call that cannot cross i
 Where somebody has said that the tasks compute, nothing is measured or watched: before a function's first call it is
 found out where it can go, and all its calls go there.
 
-What moves it back: crossing turns out to cost nearly as much as the calls did, or fewer calls get done than before.
+What moves it back: crossing turns out to cost nearly as much as the calls did; or fewer calls get done than before, and
+that is not because these are larger ones: every other call of the next ones is run here, and the two are compared.
 
 Any thread. A subject's numbers are written without a lock: they are estimates, and what they decide is decided once,
 under the lock.
@@ -21,7 +24,9 @@ Pinned by tests/executors/test_adaptive.py.
 
 from __future__ import annotations
 
+import itertools
 import logging
+import os
 import threading
 import weakref
 from collections import deque
@@ -31,7 +36,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from time import perf_counter_ns, thread_time_ns
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weft import _core
 from weft._payloads import chunks
@@ -52,6 +57,7 @@ WORTH = 300_000
 MOST_CROSSING = 0.5  # of the CPU that a call takes here
 _TOO_MUCH_CROSSING = 0.8
 _ONE_CPU = 1.25  # CPUs that all threads together use, at most, where they wait for the GIL
+_STARTING = 300_000_000  # nanoseconds from a function's first call on: a job that is done by then has saved that
 _AT_WORK = 1.4  # threads, at least; or tasks wait for one
 _WINDOW = 64  # calls
 _ENOUGH = 10_000_000  # nanoseconds that are looked at, at least
@@ -60,6 +66,8 @@ _LOOK_AGAIN = 0.25  # seconds
 _MOST_SUBJECTS = 256
 _CALLS_TO_JUDGE = 32  # of those sent away
 _SECONDS_TO_JUDGE = 0.5  # by how many get done; twice in a row, as the first may see workers start
+_SLOWER = 0.8  # of what got done on threads
+_CALLS_TO_COMPARE = 24  # here, and as many there
 
 # What `map` submits: here, and to workers that share nothing.
 _REMOTE: dict[Any, Callable[..., Any]] = {run_chunk: chunks.run_chunk, run_one: chunks.run_one}
@@ -77,13 +85,38 @@ class Move:
     evidence: Mapping[str, object]
 
 
+class _Comparison:
+    """Calls of one function that are run here and away by turns, so that both get the same share of large ones."""
+
+    __slots__ = ("away", "cpu_here", "here", "turns", "wall_away")
+
+    def __init__(self) -> None:
+        self.turns = itertools.count()
+        self.here = 0
+        self.away = 0
+        self.cpu_here = 0  # nanoseconds, of all of them
+        self.wall_away = 0
+
+    def is_here(self) -> bool:
+        """Whether the next call is one of those that run here."""
+        return next(self.turns) % 2 == 0
+
+    def rates(self, cpus: float, workers: int) -> tuple[float, float] | None:
+        """Calls that get done in a second: here, where threads get so many CPUs, and away; None: not known yet."""
+        if self.here < _CALLS_TO_COMPARE or self.away < _CALLS_TO_COMPARE:
+            return None
+        return cpus * 1e9 * self.here / max(self.cpu_here, 1), workers * 1e9 * self.away / max(self.wall_away, 1)
+
+
 class _Subject:
     """A function, and what is known of its calls."""
 
     __slots__ = (
         "around",
         "away",
+        "began",
         "calls",
+        "comparison",
         "cpu",
         "crossing",
         "load",
@@ -102,13 +135,15 @@ class _Subject:
         self.cpu = 0.0  # nanoseconds of this interpreter's CPU that a call takes here
         self.crossing = 0.0  # the same for one that is sent away
         self.rate = 0.0  # calls in a second, by all threads, when it was moved
-        self.load = (0.0, 0.0, 0.0)  # of the executor, when it was found to wait for the GIL
+        self.began = perf_counter_ns()
+        self.load = _Load()  # of the executor, when it was found to wait for the GIL
         self.settled = False  # nothing more is to be found out
         self.away: PoolExecutor | None = None
         self.around: Around | None = None  # what it found here, which workers have too
         self.sent = 0
         self.window: tuple[int, int] = (0, 0)  # when it began, and `sent` then
         self.slow = 0  # windows
+        self.comparison: _Comparison | None = None
         self.refused = 0
 
     def took(self, cpu: int) -> None:
@@ -116,28 +151,59 @@ class _Subject:
         self.cpu += (cpu - self.cpu) / min(self.calls, 8)
 
 
+class _Load(NamedTuple):
+    """What an executor's threads do.
+
+    Attributes:
+        at_work: How many are at work at a time.
+        wanted: CPUs that they take together, or would if others had none of them.
+        used: CPUs that they take.
+        seconds: How long was looked at.
+    """
+
+    at_work: float = 0.0
+    wanted: float = 0.0
+    used: float = 0.0
+    seconds: float = 0.0
+
+
 class _Window:
     """The last calls that were measured, of all functions."""
 
     def __init__(self) -> None:
-        self._calls: deque[tuple[int, int, int]] = deque(maxlen=_WINDOW)
+        self._calls: deque[tuple[int, int, int, int]] = deque(maxlen=_WINDOW)
 
-    def add(self, began: int, ended: int, cpu: int) -> None:
-        self._calls.append((began, ended, cpu))
+    def add(self, began: int, ended: int, cpu: int, delay: int) -> None:
+        self._calls.append((began, ended, cpu, delay))
 
-    def load(self) -> tuple[float, float, float] | None:
-        """Threads that were at work at a time, CPUs that they used together, seconds; None: too little is known."""
+    def load(self) -> _Load | None:
+        """None: too little is known."""
         calls = list(self._calls)
         if len(calls) < 2:
             return None
-        elapsed = max(ended for _, ended, _ in calls) - min(began for began, _, _ in calls)
+        elapsed = max(ended for _, ended, *_ in calls) - min(began for began, *_ in calls)
         if elapsed < _ENOUGH:
             return None
-        at_work = sum(ended - began for began, ended, _ in calls) / elapsed
-        return at_work, sum(cpu for *_, cpu in calls) / elapsed, elapsed / 1e9
+        at_work = sum(ended - began for began, ended, *_ in calls) / elapsed
+        used = sum(cpu for *_, cpu, _ in calls) / elapsed
+        return _Load(at_work, used + sum(delay for *_, delay in calls) / elapsed, used, elapsed / 1e9)
 
     def clear(self) -> None:
         self._calls.clear()
+
+
+def _waited_for_cpu() -> int:
+    """Nanoseconds that this thread could have run and had no CPU; 0 where the system does not tell."""
+    try:
+        file = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+    except OSError:
+        return 0
+    try:
+        return int(os.read(file, 100).split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    finally:
+        os.close(file)
 
 
 class Router:
@@ -232,6 +298,9 @@ class Router:
             self._choose(subject, fn, args)
         if subject is None or subject.settled:
             if subject is not None and subject.away is not None:
+                comparison = subject.comparison
+                if comparison is not None and comparison.is_here():
+                    return self._compare_here(subject, comparison, fn, args, kwargs)
                 return self._send(subject, fn, args, kwargs)
             self._passed()
             return fn(*args, **kwargs)
@@ -260,9 +329,12 @@ class Router:
 
     def _measure(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
         trial = None
-        if subject.cpu >= WORTH and subject.calls >= 2 and self._waits_for_gil():
+        delay, began = _waited_for_cpu(), perf_counter_ns()
+        long_enough = began - subject.began >= _STARTING
+        if subject.cpu >= WORTH and subject.calls >= 2 and long_enough and self._waits_for_gil():
             trial = self._begin_trial(subject, fn, args, kwargs)
-        began, cpu = perf_counter_ns(), thread_time_ns()
+            began = perf_counter_ns()
+        cpu = thread_time_ns()
         try:
             result = fn(*args, **kwargs)
         except BaseException:
@@ -270,7 +342,7 @@ class Router:
                 subject.settled = False
             raise
         cpu = thread_time_ns() - cpu
-        self._window.add(began, perf_counter_ns(), cpu)
+        self._window.add(began, perf_counter_ns(), cpu, _waited_for_cpu() - delay)
         subject.took(cpu)
         if trial is not None:
             why_not = trial.ended(result, gives_nothing=_gives_nothing(fn, result))
@@ -286,7 +358,7 @@ class Router:
         load = self._window.load()
         if load is None:
             return False
-        at_work, cpus, seconds = load
+        at_work, cpus, _, seconds = load
         owner = None if self._owner is None else self._owner()
         # A short call may hold the GIL from its begin to its end: then the others wait before they begin.
         wanted = at_work >= _AT_WORK or (owner is not None and owner._stats()["queued"] > 0)
@@ -297,8 +369,8 @@ class Router:
                 Move(
                     "threads",
                     "measured_threads",
-                    f"{at_work:.1f} threads at work use {cpus:.2f} CPUs: they do not wait for the GIL",
-                    {"threads_at_work": round(at_work, 2), "cpus_used": round(cpus, 2), "seconds": round(seconds, 4)},
+                    f"{at_work:.1f} threads at work take {cpus:.2f} CPUs: they do not wait for the GIL",
+                    {"threads_at_work": round(at_work, 2), "cpus_wanted": round(cpus, 2), "seconds": round(seconds, 4)},
                 )
             )
         return waits
@@ -323,8 +395,9 @@ class Router:
             "function": subject.name,
             "cpu_per_call": round(subject.cpu / 1e9, 7),
             "crossing_per_call": round(subject.crossing / 1e9, 7),
-            "threads_at_work": round(load[0], 2),
-            "cpus_used": round(load[1], 2),
+            "threads_at_work": round(load.at_work, 2),
+            "cpus_wanted": round(load.wanted, 2),
+            "cpus_used": round(load.used, 2),
             "calls_measured": subject.calls,
         }
 
@@ -413,11 +486,12 @@ class Router:
         return pool
 
     def _move(self, subject: _Subject, flavor: str, pool: PoolExecutor) -> None:
-        cpus = max(subject.load[1], 0.1)
+        cpus = max(subject.load.used, 0.1)
         subject.rate = cpus * 1e9 / max(subject.cpu, 1.0)
         reason = (
-            f"{subject.name} takes {subject.cpu / 1e6:.2f} ms of CPU a call, and the threads together get no more than "
-            f"{cpus:.2f} CPUs: they wait for the GIL. Crossing to {flavor} costs {subject.crossing / 1e6:.2f} ms"
+            f"{subject.name} takes {subject.cpu / 1e6:.2f} ms of CPU a call, and the threads together take no more "
+            f"than {subject.load.wanted:.2f} CPUs: they wait for the GIL. Crossing to {flavor} costs "
+            f"{subject.crossing / 1e6:.2f} ms"
         )
         self._tell(Move(flavor, "measured_gil_bound", reason, self._evidence(subject)))
         subject.window = (perf_counter_ns(), 0)
@@ -430,7 +504,7 @@ class Router:
         pool, around = subject.away, subject.around
         if pool is None:  # it came back this moment
             return fn(*args, **kwargs)
-        cpu = thread_time_ns()
+        began, cpu = perf_counter_ns(), thread_time_ns()
         changed = None if around is None else around.changed()
         if changed is not None:
             self._move_back(subject, f"{changed} has changed, which workers do not see")
@@ -449,7 +523,7 @@ class Router:
         if isinstance(error, PayloadError) and not error.ran:
             return self._run_here(subject, fn, args, kwargs)
         if not self._told:
-            self._judge(subject, thread_time_ns() - cpu)
+            self._judge(subject, perf_counter_ns() - began, thread_time_ns() - cpu)
         return future.result()
 
     def _run_here(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
@@ -458,9 +532,14 @@ class Router:
             self._move_back(subject, f"{subject.refused} calls could not cross")
         return fn(*args, **kwargs)
 
-    def _judge(self, subject: _Subject, crossing: int) -> None:
+    def _judge(self, subject: _Subject, wall: int, crossing: int) -> None:
         subject.sent += 1
         subject.crossing += (crossing - subject.crossing) / 8
+        if (comparison := subject.comparison) is not None:
+            comparison.away += 1
+            comparison.wall_away += wall
+            self._compare(subject, comparison)
+            return
         if subject.sent % _CALLS_TO_JUDGE:
             return
         if subject.crossing > _TOO_MUCH_CROSSING * subject.cpu:
@@ -474,9 +553,33 @@ class Router:
         subject.window = (perf_counter_ns(), subject.sent)
         owner = None if self._owner is None else self._owner()
         busy = owner is not None and owner._stats()["queued"] > 0
-        subject.slow = subject.slow + 1 if busy and rate < 0.8 * subject.rate else 0
+        subject.slow = subject.slow + 1 if busy and rate < _SLOWER * subject.rate else 0
         if subject.slow >= 2:
-            self._move_back(subject, f"{rate:.0f} calls a second got done there, {subject.rate:.0f} did on threads")
+            subject.slow = 0
+            subject.comparison = _Comparison()
+
+    def _compare_here(self, subject: _Subject, comparison: _Comparison, fn: Any, args: Any, kwargs: Any) -> Any:
+        cpu = thread_time_ns()
+        result = fn(*args, **kwargs)
+        comparison.here += 1
+        comparison.cpu_here += thread_time_ns() - cpu
+        self._compare(subject, comparison)
+        return result
+
+    def _compare(self, subject: _Subject, comparison: _Comparison) -> None:
+        owner, pool = None if self._owner is None else self._owner(), subject.away
+        if owner is None or pool is None:
+            return
+        rates = comparison.rates(max(subject.load.used, 0.1), min(owner.max_workers, pool.max_workers))
+        if rates is None:
+            return
+        here, away = rates
+        subject.comparison = None
+        if away < _SLOWER * here:
+            self._move_back(subject, f"{away:.0f} calls a second get done there, and {here:.0f} on threads")
+            return
+        subject.cpu, subject.rate = comparison.cpu_here / comparison.here, here
+        subject.window = (perf_counter_ns(), subject.sent)
 
     def _move_back(self, subject: _Subject, why: str) -> None:
         with self._lock:

@@ -49,6 +49,7 @@ class Spares:
         self._making = False
         self._awaited = False  # somebody waits for the one that is being made
         self._closed = False
+        self._closings = 0  # a thread that was to make some before the last of them makes none after it
 
     def expect(self) -> None:
         """Has them made: somebody is going to need one."""
@@ -74,6 +75,8 @@ class Spares:
         """Ends those that are ready, and keeps none from now on."""
         with self._changed:
             self._closed = True
+            self._closings += 1
+            self._maker = None
             self._changed.notify_all()
             self._changed.wait_for(lambda: not self._making, _MADE_WITHIN)
             ready, self._ready = self._ready, []
@@ -87,7 +90,7 @@ class Spares:
     def _start_maker(self, pause: float) -> None:
         if self._closed or self._maker is not None or len(self._ready) >= self._wanted:
             return
-        self._maker = threading.Thread(target=self._make, args=(pause,), name="weft-spares", daemon=True)
+        self._maker = threading.Thread(target=self._make, args=(pause, self._closings), name="weft-spares", daemon=True)
         try:
             self._maker.start()
         except BaseException as error:
@@ -95,11 +98,11 @@ class Spares:
             if not isinstance(error, RuntimeError):  # no more threads, or Python ends: do without
                 raise
 
-    def _make(self, pause: float) -> None:
+    def _make(self, pause: float, closings: int) -> None:
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed, pause)
-            while self._begin():
+                self._changed.wait_for(lambda: self._closings != closings, pause)
+            while self._begin(closings):
                 spare = None
                 try:
                     spare = self._make_one()
@@ -112,12 +115,16 @@ class Spares:
         except RuntimeError as error:
             _logger.debug("no interpreter can be kept ready: %s", error)
         finally:
-            self._maker = None
+            with self._changed:
+                if self._closings == closings:
+                    self._maker = None
 
-    def _begin(self) -> bool:
+    def _begin(self, closings: int) -> bool:
         with self._changed:
-            self._making = not self._closed and len(self._ready) < self._wanted
-            return self._making
+            if self._closings != closings or len(self._ready) >= self._wanted:
+                return False
+            self._making = True
+            return True
 
 
 def wanted() -> int:

@@ -15,12 +15,11 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import itertools
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from weft._capabilities import usable_cpus
+from weft._capabilities import flavor_needs, usable_cpus
 from weft._payloads import starting
 from weft._payloads.functions import FunctionTable
 from weft.errors import FlavorUnavailable, InitializerFailed
@@ -97,8 +96,8 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         max_pending: int | None = None,
         inner_threads: int | None = None,
     ) -> None:
-        if sys.version_info < (3, 14):
-            raise FlavorUnavailable(flavor="interpreters", needs="Python 3.14 or newer")
+        if (needs := flavor_needs("interpreters")) is not None:
+            raise FlavorUnavailable(flavor="interpreters", needs=needs)
         cpus = usable_cpus()
         workers = min(32, cpus + 4) if max_workers is None else checked_max_workers(max_workers)
         if initializer is not None and not callable(initializer):

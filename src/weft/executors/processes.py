@@ -16,13 +16,12 @@ import concurrent.futures
 import itertools
 import multiprocessing
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from weft import errors
-from weft._capabilities import usable_cpus
+from weft._capabilities import flavor_needs, usable_cpus
 from weft._payloads import main_module, starting
 from weft._payloads.functions import FunctionTable
 from weft._payloads.initializing import Handover, Inherited
@@ -172,8 +171,8 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         max_pending: int | None = None,
         inner_threads: int | None = None,
     ) -> None:
-        if sys.platform == "win32":
-            raise errors.FlavorUnavailable(flavor="processes", needs="a system with fork: Linux, macOS")
+        if (needs := flavor_needs("processes")) is not None:
+            raise errors.FlavorUnavailable(flavor="processes", needs=needs)
         refuse_unguarded_main()
         cpus = usable_cpus()
         workers = cpus if max_workers is None else checked_max_workers(max_workers)

@@ -7,7 +7,7 @@
     _sequential                 in the calling thread, with all that can be asked for
     _engine, _flow, _chunks     through executors: node by node, item by item
     _digests, _keys, _cache     what is not computed twice
-    _hooks                      who is told
+    _hooks, _callbacks          who is told; bars, traces, spans
 
 Importing this module loads none of them: each name is looked up when it is first used.
 Pinned by tests/pipelines/.
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from weft.pipelines._cache._fsspec import FsspecCache
     from weft.pipelines._cache._memory import MemoryCache
     from weft.pipelines._cache._redis import RedisCache
+    from weft.pipelines._callbacks._otel import OpenTelemetryCallback
+    from weft.pipelines._callbacks._progress import ProgressCallback
+    from weft.pipelines._callbacks._trace import TraceCallback
     from weft.pipelines._context import RunContext
     from weft.pipelines._engine import PipelineExecutionEngine
     from weft.pipelines._executors import AsyncExecutor, CompositeExecutor, SequentialExecutor
@@ -42,13 +45,16 @@ __all__ = [
     "LocalBackend",
     "MemoryCache",
     "Node",
+    "OpenTelemetryCallback",
     "Pipeline",
     "PipelineCallback",
     "PipelineExecutionEngine",
     "PipelineNode",
+    "ProgressCallback",
     "RedisCache",
     "RunContext",
     "SequentialExecutor",
+    "TraceCallback",
     "node",
 ]
 
@@ -64,13 +70,16 @@ _HOMES = {
     "LocalBackend": "_backends",
     "MemoryCache": "_cache._memory",
     "Node": "_node",
+    "OpenTelemetryCallback": "_callbacks._otel",
     "Pipeline": "_pipeline",
     "PipelineCallback": "_hooks",
     "PipelineExecutionEngine": "_engine",
     "PipelineNode": "_nested",
+    "ProgressCallback": "_callbacks._progress",
     "RedisCache": "_cache._redis",
     "RunContext": "_context",
     "SequentialExecutor": "_executors",
+    "TraceCallback": "_callbacks._trace",
     "node": "_node",
 }
 

@@ -223,7 +223,9 @@ def _digest_of_root(root: Any) -> bytes:
     look = Look(around.is_own)
     parts = [look.digest(root)] if type(root) is not FunctionType else [look.digest_of_code(root)]
     for label in sorted(around.digests):
-        parts += label.encode(), around.digests[label] or _large(around.values[label])
+        value = around.values[label]
+        found_by_look = b"" if _has_key(value) else around.digests[label]
+        parts += label.encode(), found_by_look or _large(value)
     parts += sorted({look.digest_of_code(one) for one in around.looked_into})
     digest = joined(b"function", *(b"%d:%b" % (len(part), part) for part in parts))
     with _lock:
@@ -232,6 +234,12 @@ def _digest_of_root(root: Any) -> bytes:
         while len(_known) > _KEPT:
             _known.popitem(last=False)
     return digest
+
+
+def _has_key(value: object) -> bool:
+    """Whether a value says itself what counts; what is in the variable of a closure is in a tuple."""
+    held = cast("tuple[object, ...]", value) if type(value) is tuple else (value,)
+    return len(held) == 1 and hasattr(type(held[0]), "__cache_key__")
 
 
 def _large(value: object) -> bytes:

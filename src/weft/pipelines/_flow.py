@@ -163,6 +163,7 @@ class Flow:
         self._delayed: list[tuple[float, int, _Frame, Step]] = []
         self._done: SimpleQueue[tuple[_Frame, Step, Future[Any]]] = SimpleQueue()
         self._flying: dict[Future[Any], tuple[_Frame, Order]] = {}
+        self._ending: set[Future[Any]] = set()  # of these, such as were interrupted
         self._numbers = count()
         self._finished: set[_Frame] = set()
         self._width = _AHEAD * (getattr(executor, "_max_workers", None) or usable_cpus())
@@ -326,6 +327,7 @@ class Flow:
     def _take(self, frame: _Frame, step: Step, future: Future[Any]) -> None:
         """Takes what a worker is done with."""
         _, order = self._flying.pop(future)
+        self._ending.discard(future)
         if future.cancelled():
             self._forget(frame, order)
             return
@@ -412,7 +414,7 @@ class Flow:
             root.failure, root.failed_at = told, order
             for future, (other, its_order) in list(self._flying.items()):
                 if other.root is root and its_order > order:
-                    _end(future)
+                    self._end(future)
             for entry in [one for one in self._delayed if one[2].is_dead(one[2].order_of(one[3]))]:
                 self._delayed.remove(entry)
                 root.pending.discard(entry[2].order_of(entry[3]))
@@ -435,8 +437,8 @@ class Flow:
         number = cast("int", frame.number)
         children.results[number] = frame.work.plan.results(frame.values)
         if isinstance(frame.hooks, Recorder):
-            seconds = time.perf_counter() - frame.began
-            children.events[number] = [*frame.hooks.events, ("on_map_item_end", number, seconds)]
+            frame.hooks.item_end(number, time.perf_counter() - frame.began)
+            children.events[number] = frame.hooks.events
         frame.values = []
         children.left -= 1
         self._next_child(above, step)
@@ -515,17 +517,17 @@ class Flow:
     def _stop(self) -> None:
         """Stops what is still under way: nobody waits for it."""
         for future in list(self._flying):
-            _end(future)
+            self._end(future)
         self._flying.clear()
+
+    def _end(self, future: Future[Any]) -> None:
+        """Cancels a future, or interrupts what runs, where it can be: once, as it may be in a `finally` after that."""
+        if future in self._ending or future.cancel():
+            return
+        interrupt: Callable[[], bool] | None = getattr(future, "interrupt", None)
+        if interrupt is not None and interrupt():
+            self._ending.add(future)
 
 
 def _report(queue: SimpleQueue[Any], frame: _Frame, step: Step, future: Future[Any]) -> None:
     queue.put((frame, step, future))
-
-
-def _end(future: Future[Any]) -> None:
-    """Cancels a future, or interrupts what runs, where it can be."""
-    if not future.cancel():
-        interrupt: Callable[[], object] | None = getattr(future, "interrupt", None)
-        if interrupt is not None:
-            interrupt()

@@ -29,6 +29,7 @@ class CallbackContext:
         depth: How many pipelines and maps are open around this: 1 in a pipeline that is run.
         current_pipeline_id: The path of the innermost of them: the pipeline's name, then those of nested ones.
         item: The number of the item of `map`, or None.
+        time: When that happened which is told, in seconds since the epoch; what a worker did is told later.
 
     Example:
         >>> from weft.pipelines import CallbackContext
@@ -42,6 +43,7 @@ class CallbackContext:
         self._left: dict[str, Any] = {}
         self._open: list[str] = []
         self.item: int | None = None
+        self.time = 0.0
 
     @property
     def depth(self) -> int:
@@ -186,7 +188,11 @@ class Hooks(Teller):
         self._callbacks = callbacks
 
     def _tell(self, hook: str, *args: Any) -> None:
+        self._call(time.time(), hook, args)
+
+    def _call(self, moment: float, hook: str, args: Sequence[Any]) -> None:
         context = self.context
+        context.time = moment
         if hook in _OPENING:
             context.enter(args[0])
         elif hook == "on_map_item_start":
@@ -205,8 +211,8 @@ class Hooks(Teller):
 
     def replay(self, events: list[tuple[Any, ...]]) -> None:
         """Tells what a `Recorder` has written down."""
-        for hook, *args in events:
-            self._tell(hook, *(one.error if isinstance(one, Carried) else one for one in args))
+        for moment, hook, *args in events:
+            self._call(moment, hook, [one.error if isinstance(one, Carried) else one for one in args])
 
 
 class Recorder(Teller):
@@ -214,10 +220,11 @@ class Recorder(Teller):
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
-        self.began = time.time()
 
     def _tell(self, hook: str, *args: Any) -> None:
-        self.events.append((hook, *(Carried(one) if isinstance(one, BaseException) else one for one in args)))
+        self.events.append(
+            (time.time(), hook, *(Carried(one) if isinstance(one, BaseException) else one for one in args))
+        )
 
 
 class Carried:

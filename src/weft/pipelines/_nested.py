@@ -70,7 +70,7 @@ class PipelineNode:
             outer = self.outer_name(inner)
             if outer is not None:
                 self.parameters[outer] = default
-        self.outputs = tuple(self._outer_output.get(one, one) for one in pipeline.outputs)
+        self.outputs: tuple[str, ...] = tuple(self._outer_output.get(one, one) for one in pipeline.outputs)
         if len({*self.outputs}) < len(self.outputs):
             remedy = "give each output a name of its own"
             raise InvalidSetting(setting="output_mapping", value=dict(output_mapping or {}), remedy=remedy)

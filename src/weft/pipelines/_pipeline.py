@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from functools import cached_property
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Self, cast, overload
 
 from weft.config import RuntimeConfig, check_config, effective_config, nothing_said
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from weft.errors import PipelineError
     from weft.pipelines._explaining import CacheExplanation
     from weft.pipelines._plan import Plan
+    from weft.viz import Picture, RunRecord
 
     type Results = dict[str, Any]
     type Outputs = str | Iterable[str] | None
@@ -91,7 +93,7 @@ class Pipeline:
         self.nodes = checked_elements(nodes, self.name)
         self._producers = producers_of(self.nodes, self.name)
         self.order = in_order(self.nodes, self._producers, self.name)
-        self.outputs = tuple(output for one in self.order for output in one.outputs)
+        self.outputs: tuple[str, ...] = tuple(output for one in self.order for output in one.outputs)
         inputs = dict.fromkeys(name for one in self.order for name in one.inputs if name not in self._producers)
         self.inputs = tuple(inputs)
         self._plans: dict[tuple[str, ...], Plan] = {}
@@ -466,6 +468,32 @@ class Pipeline:
         plan = self.plan(output_name)
         _inputs.check(self, plan, given)
         return explain(self, plan, given, config)
+
+    # ---- looking at it -------------------------------------------------------------------------------
+
+    def visualize(self, path: str | PathLike[str] | None = None, *, run: RunRecord | None = None) -> Picture:
+        """Draws it: its nodes in layers, nested pipelines with what is in them.
+
+        Args:
+            path: The file to write: ``.svg``, ``.html`` (nested pipelines fold), ``.mmd`` (Mermaid). None: none.
+            run: What it did, a `weft.viz.RunRecord` that was among a run's callbacks: nodes then are coloured by their
+                time, by what was cached and by failures.
+
+        Returns:
+            The picture, which has all of these forms; a notebook shows it.
+
+        Raises:
+            InvalidSetting: The file cannot be written, or ends in something else.
+        """
+        from weft.viz._picture import picture_of
+
+        picture = picture_of(self, run)
+        if path is not None:
+            picture.save(path)
+        return picture
+
+    def _repr_html_(self) -> str:
+        return self.visualize().svg
 
     # ---- compiling -----------------------------------------------------------------------------------
 

@@ -109,18 +109,13 @@ def _usage(setting: str, value: str, allowed: Iterable[str]) -> pytest.UsageErro
 
 def _set_flavor(config: pytest.Config, flavor: str) -> None:
     import dataclasses
-    import sys
 
     from weft import config as settings
+    from weft._capabilities import flavor_needs
 
     if flavor not in settings.FLAVORS:
         raise _usage("--weft-flavor", flavor, settings.FLAVORS)
-    needs = None
-    if flavor == "interpreters" and sys.version_info < (3, 14):
-        needs = "Python 3.14 or newer"
-    elif flavor == "processes" and sys.platform == "win32":
-        needs = "a system with fork: Linux, macOS"
-    if needs is not None:
+    if (needs := flavor_needs(flavor)) is not None:
         raise pytest.UsageError(f"--weft-flavor={flavor}: not available here: it needs {needs}")
     config.stash[_flavor] = flavor
     config.stash[_default] = settings._default  # pyright: ignore[reportPrivateUsage]

@@ -13,6 +13,9 @@ using kernels::Meeting;
 
 constexpr const char* kCapsule = "weft._core.meeting";
 constexpr Nanos kBetweenSignals = 50 * sync::kMillisecond;
+// How long a helper waits for an owner that is on its way: it may have to get its thread state back first. An owner that runs
+// its own helper while it submits the next never comes.
+constexpr Nanos kOwnerBeginsWithin = 50 * sync::kMillisecond;
 
 void destroy_meeting(PyObject* capsule) {
   delete static_cast<Meeting*>(PyCapsule_GetPointer(capsule, kCapsule));  // SAFETY: owned by this capsule alone
@@ -30,16 +33,16 @@ PyObject* help_region(PyObject*, PyObject* capsule) {
   // SAFETY: the capsule is an argument of this very task, which keeps it until we return.
   auto* meeting = static_cast<Meeting*>(PyCapsule_GetPointer(capsule, kCapsule));
   if (meeting == nullptr) return nullptr;
-  Loop* loop = meeting->enter();
-  if (loop == nullptr) Py_RETURN_NONE;
   const Executant* me = current_worker();
   PyThreadState* thread = PyEval_SaveThread();
-  Loop::Share share;
-  while (loop->step(share)) {
-    // Between two chunks only: nobody else would finish this one.
-    if (share.begin == share.end && interrupted(me)) break;
+  if (Loop* loop = meeting->enter(sync::now() + kOwnerBeginsWithin); loop != nullptr) {
+    Loop::Share share;
+    while (loop->step(share)) {
+      // Between two chunks only: nobody else would finish this one.
+      if (share.begin == share.end && interrupted(me)) break;
+    }
+    meeting->leave();
   }
-  meeting->leave();
   PyEval_RestoreThread(thread);
   Py_RETURN_NONE;
 }
@@ -47,6 +50,8 @@ PyObject* help_region(PyObject*, PyObject* capsule) {
 // Steps until nothing is left, without the thread state. False: stopped; on the main thread with an exception set.
 bool work(Loop& loop, Meeting* meeting, const Executant* me, bool answers_signals) {
   PyThreadState* thread = PyEval_SaveThread();
+  // Not before: where a thread gets its state back while Python ends, it may be ended itself, and the loop is on its stack.
+  if (meeting != nullptr) meeting->open();
   Loop::Share share;
   Nanos look = answers_signals ? sync::now() + kBetweenSignals : sync::kForever;
   while (loop.step(share)) {

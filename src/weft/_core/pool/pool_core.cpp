@@ -260,6 +260,7 @@ Nanos PoolCore::expire(RunCell& cell, Nanos now) {
   abandoned.fetch_add(1, sync::acq_rel);
   const bool stand_in = !in_caller && scheduler.begin_blocked();
   cell.unlock_taken();
+  if (remote != nullptr) remote->interrupt(&cell, future, "weft.errors", "Interrupted");  // should it not have been reached yet
   if (future->traced != nullptr) trace_abandoned(future, cell, state);
   Owned name(task_name(future->options, callable.get(), state));
   settle(future, TaskState::failed, make_timeout_error(future, name.get(), state, nullptr, true));

@@ -198,8 +198,13 @@ bool Remote::raise_early_interrupt(RunCell* cell, const Future* future) {
       if (child->cell == cell) request = std::exchange(child->early, Request{});
     }
   }
-  if (request.future != future || request.type == nullptr) return false;
-  PyErr_SetNone(request.type);
+  if (request.future == future && request.type != nullptr) {
+    PyErr_SetNone(request.type);
+    return true;
+  }
+  // Its time is over before it has begun, and what was posted for that may have been swallowed by an import.
+  if ((future->word.load(sync::acquire) & word::kTimedOut) == 0) return false;
+  PyErr_SetNone(exception_class_in_here("weft.errors", "Interrupted"));
   return true;
 }
 
@@ -263,7 +268,11 @@ void Remote::visit(Child& child) {
     }
     PyObject* type = exception_class_in_here(module, name);
     Task* task = child.cell->lock_any();
-    if (task == nullptr) continue;
+    if (task == nullptr) {
+      // The code held the GIL until it was too late: its caller has gone on without it. It is to end all the same.
+      if (child.cell->post_to_taken(wanted->link)) PyThreadState_SetAsyncExc(child.cell->thread_id_.load(sync::relaxed), type);
+      continue;
+    }
     Future* future = future_of(*task);
     const bool timed_out = (future->word.load(sync::acquire) & word::kTimedOut) != 0;
     if (future == wanted && is_asked_to_stop(future) && (timed_out || !put_off(child, {future, type}))) {

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import marshal
 import os
-import sys
 import threading
 import weakref
 from functools import partial
 
 from weft import _core
+from weft._capabilities import flavor_needs
 from weft.actors._child import prepare_spare
 from weft.actors._spawn._child_handle import Child, Start, ThreadChild
 from weft.executors import _ending
@@ -29,7 +29,7 @@ _lived_in: weakref.WeakValueDictionary[int, ThreadChild] = weakref.WeakValueDict
 
 def lacks() -> str | None:
     """What this Python lacks for interpreters."""
-    return None if sys.version_info >= (3, 14) else "Python 3.14 or newer"
+    return flavor_needs("interpreters")
 
 
 def _drop(_home: object) -> None:

@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 
 from weft import capabilities
+from weft.cli._progress import Progress, make_progress
 from weft.cli.demo.contenders import Contender, available_contenders
 from weft.cli.demo.findings import Findings, Outcome, explain, warning
 from weft.cli.demo.machine import this_machine
 from weft.cli.demo.measure import measure
-from weft.cli.demo.progress import Progress, make_progress
 from weft.cli.demo.report import write_report
 from weft.cli.demo.source_tree import SourceTree, find_tree, read_all
 from weft.cli.demo.table import count, format_table, megabytes, seconds, times

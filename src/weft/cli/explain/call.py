@@ -32,10 +32,10 @@ def answer(argument: tuple[str, str]) -> Iterator[dict[str, Any]]:
         return
     args = cast("tuple[Any, ...]", value) if isinstance(value, tuple) else (value,)
     takes, why_not_taken = _weight(args)
-    trial = Trial(target.fn, (args, {}))
+    trial = Trial(target.value, (args, {}))
     yield {"part": "call", "started": True, "arguments": repr(args)[:200]}
     with ThreadPoolExecutor(1) as pool:
-        measured = pool.submit(_measured, target.fn, args).result()
+        measured = pool.submit(_measured, target.value, args).result()
     result = measured.pop("result")
     if measured["raised"] is not None:
         yield {"part": "call", **measured}
@@ -53,7 +53,7 @@ def answer(argument: tuple[str, str]) -> Iterator[dict[str, Any]]:
     }
     for flavor in ("interpreters", "processes"):
         if flavor == "processes" or capabilities().interpreters:
-            yield {"part": "crossing", "flavor": flavor, **_crossing(flavor, target.fn, args, result)}
+            yield {"part": "crossing", "flavor": flavor, **_crossing(flavor, target.value, args, result)}
 
 
 def _measured(fn: Any, args: tuple[Any, ...]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -19,7 +19,7 @@ from weft import capabilities
 from weft._payloads.functions import FunctionTable
 from weft._payloads.pickling import dump
 from weft._payloads.working import PICKLE, load_function
-from weft.cli.explain.target import NotFoundError, Target, find
+from weft.cli._target import NotFoundError, Target, find_function
 from weft.errors import MissingDependency, PayloadError
 from weft.executors._isolation import try_in_scratch_interpreter
 from weft.executors._portable import examine as examine_static
@@ -63,10 +63,10 @@ def answer(text: str) -> Iterator[dict[str, Any]]:
         yield problem
         return
     yield {"part": "function", **_what_it_is(target)}
-    sent = how_it_is_sent(target.fn)
+    sent = how_it_is_sent(target.value)
     about = {key: value for key, value in asdict(sent).items() if key != "definition"}
     yield {"part": "sent", **about, "name": sent.definition.decode() if sent.how == "name" else None}
-    static = examine_static(target.fn)
+    static = examine_static(target.value)
     yield {"part": "static", "objections": static.objections, "watched": static.watched}
     if sent.why_not is None:
         yield {"part": "processes", "why_not": _why_not_in_process(sent)}
@@ -74,10 +74,10 @@ def answer(text: str) -> Iterator[dict[str, Any]]:
             yield {"part": "interpreters", **_in_interpreter(target, sent)}
 
 
-def find_or_say(text: str) -> tuple[Target | None, dict[str, Any]]:
+def find_or_say(text: str) -> tuple[Target[Callable[..., Any]] | None, dict[str, Any]]:
     """The function; or what is to be said instead."""
     try:
-        return find(text), {}
+        return find_function(text), {}
     except NotFoundError as error:
         return None, {"part": "problem", "found": False, "message": str(error)}
     except BaseException as error:
@@ -86,11 +86,11 @@ def find_or_say(text: str) -> tuple[Target | None, dict[str, Any]]:
         return None, {"part": "problem", "found": True, "message": f"{where} cannot be imported: it raised {said}"}
 
 
-def _what_it_is(target: Target) -> dict[str, Any]:
-    fn = function_of(target.fn)
+def _what_it_is(target: Target[Callable[..., Any]]) -> dict[str, Any]:
+    fn = function_of(target.value)
     code = getattr(inspect.unwrap(fn) if inspect.isfunction(fn) else fn, "__code__", None)
     return {
-        "kind": _kind(target.fn),
+        "kind": _kind(target.value),
         "file": _shortened(code.co_filename) if isinstance(code, CodeType) else None,
         "line": code.co_firstlineno if isinstance(code, CodeType) else None,
         "gives": _gives(fn),
@@ -219,8 +219,8 @@ def _why_not_in_process(sent: Sent) -> str | None:
     return None
 
 
-def _in_interpreter(target: Target, sent: Sent) -> dict[str, Any]:
-    fn = function_of(target.fn)
+def _in_interpreter(target: Target[Callable[..., Any]], sent: Sent) -> dict[str, Any]:
+    fn = function_of(target.value)
     home = sent.definition.decode().partition(":")[0] if sent.how == "name" else ""
     for problem in try_in_scratch_interpreter([home] if home else [], sent.definition):
         return {"problem": asdict(problem), "late": False}

@@ -107,7 +107,7 @@ class Cache(ABC):
 
     def __init__(self) -> None:
         self.stats = CacheStats()
-        self._told: set[str] = set()
+        self._told: set[tuple[str, type[BaseException]]] = set()
 
     @property
     @abstractmethod
@@ -153,12 +153,13 @@ class Cache(ABC):
         """Lets go of files and connections. Using it again opens them again."""
         self.flush()
 
-    def _refuse(self, what: str) -> None:
-        """Tells what cannot be kept: each thing once."""
+    def _refuse(self, what: str, error: BaseException) -> None:
+        """Tells what cannot be done: once for each kind of error, whose text may name another file each time."""
         self.stats.refused += 1
-        if what not in self._told:
-            self._told.add(what)
-            logger.warning("%s; the pipeline goes on without", what)
+        kind = what, type(error)
+        if kind not in self._told:
+            self._told.add(kind)
+            logger.warning("%s: %s; the pipeline goes on without", what, error)
 
     def __bool__(self) -> bool:
         return True

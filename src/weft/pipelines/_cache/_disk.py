@@ -157,10 +157,10 @@ class DiskCache(Cache):
                 self._write_blob(key, entry)
                 inline = None
         except Unkept as error:
-            self._refuse(f"what node {node!r} gives is not cached: {error}")
+            self._refuse(f"what node {node!r} gives is not cached", error)
             return
         except OSError as error:
-            self._refuse(f"nothing can be kept in {self.path}: {error}")
+            self._refuse(f"nothing can be kept in {self.path}", error)
             return
         with self._lock:
             if not self._pending:
@@ -306,12 +306,12 @@ class DiskCache(Cache):
             try:
                 return question(self._connection())
             except sqlite3.OperationalError as error:
-                self._refuse(f"the cache {self.path} cannot be used: {error}")
+                self._refuse(f"the cache {self.path} cannot be used", error)
             except sqlite3.DatabaseError as error:
                 database, self._database = self._database, None
                 if database is not None:
                     database.close()
                     self._put_aside(self.path / "results.sqlite", error)
             except OSError as error:
-                self._refuse(f"the cache {self.path} cannot be used: {error}")
+                self._refuse(f"the cache {self.path} cannot be used", error)
             return otherwise

@@ -9,15 +9,13 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
-from weft._payloads.main_module import is_interruption
-from weft.errors import InvalidSetting, MissingDependency
+from weft.errors import InvalidSetting
 from weft.pipelines._cache._base import Cache
 from weft.pipelines._cache._codec import Damaged, Unkept, decode, encode
 
-__all__ = ["EntryCache", "checked_text", "imported"]
+__all__ = ["EntryCache", "checked_text"]
 
 logger = logging.getLogger("weft.pipelines")
 
@@ -78,7 +76,7 @@ class EntryCache(Cache):
         try:
             entry = encode(value)
         except Unkept as error:
-            self._refuse(f"what node {node!r} gives is not cached: {error}")
+            self._refuse(f"what node {node!r} gives is not cached", error)
             return
         if self._ask(lambda: (self._store(key, entry, node, parts), True)[1], False):
             self.stats.stored += 1
@@ -98,10 +96,10 @@ class EntryCache(Cache):
     def _ask[T](self, question: Callable[[], T], otherwise: T) -> T:
         try:
             return question()
-        except BaseException as error:
-            if is_interruption(error):
-                raise
-            self._refuse(f"the cache {self.where} cannot be used: {error}")
+        except MemoryError:
+            raise
+        except Exception as error:  # of any client and any file system
+            self._refuse(f"the cache {self.where} cannot be used", error)
             return otherwise
 
 
@@ -110,15 +108,3 @@ def checked_text(setting: str, value: object, remedy: str) -> str:
     if isinstance(value, str) and value:
         return value
     raise InvalidSetting(setting=setting, value=value, remedy=remedy)
-
-
-def imported(module: str, extra: str) -> Any:
-    """A module of a package that an extra brings, which has no types.
-
-    Raises:
-        MissingDependency: It is not installed.
-    """
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise MissingDependency(extra=extra, package=module.partition(".")[0]) from error

@@ -18,7 +18,8 @@ from typing import Any
 
 from weft.errors import InvalidSetting, MissingDependency
 from weft.pipelines._cache._base import CacheSpec
-from weft.pipelines._cache._entries import HISTORY, EntryCache, checked_text, imported
+from weft.pipelines._cache._entries import HISTORY, EntryCache, checked_text
+from weft.pipelines._extras import imported
 
 __all__ = ["FsspecCache"]
 

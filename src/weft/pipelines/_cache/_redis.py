@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from weft.config import check_seconds
 from weft.errors import InvalidSetting
 from weft.pipelines._cache._base import CacheSpec
-from weft.pipelines._cache._entries import HISTORY, EntryCache, checked_text, imported
+from weft.pipelines._cache._entries import HISTORY, EntryCache, checked_text
+from weft.pipelines._extras import imported
 
 __all__ = ["RedisCache"]
 

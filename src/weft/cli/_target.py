@@ -1,7 +1,7 @@
-"""Finds the function that the user means, in the process that examines it.
+"""Finds what the user means by ``module:name``, in the process that is to have it.
 
-``module:name``, with dots in the name for what is in classes; a file in place of the module is imported as the module
-that it would be from its own folder, or from that of the package that it is in.
+With dots in the name for what is in classes; a file in place of the module is imported as the module that it would be
+from its own folder, or from that of the package that it is in.
 Pinned by tests/cli/test_explain.py.
 """
 
@@ -17,40 +17,58 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-__all__ = ["NotFoundError", "Target", "find"]
+__all__ = ["NotFoundError", "Target", "find", "find_function"]
 
 
 class NotFoundError(Exception):
-    """There is no such function. The message says what there is."""
+    """There is no such thing. The message says what there is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """The function that was meant.
+class Target[T]:
+    """What was meant.
 
     Attributes:
         module: Where it was looked up.
         name: Its name there.
-        fn: The function, or what else can be called.
+        value: The function, or what else was looked for.
         script: The file, where one was named in place of a module.
     """
 
     module: ModuleType
     name: str
-    fn: Callable[..., Any]
+    value: T
     script: str | None
 
 
-def find(text: str) -> Target:
+def find_function(text: str) -> Target[Callable[..., Any]]:
     """Imports the module and looks the function up.
 
     Raises:
         NotFoundError: There is no such module or function, or it cannot be called.
         ImportError: The module was found and could not be imported; so may anything else that it raises.
     """
+    found = find(text, "FUNCTION", "json:dumps or jobs.py:resize")
+    if not callable(found.value):
+        raise NotFoundError(f"{text} is a {type(found.value).__name__}, which cannot be called")
+    return found
+
+
+def find(text: str, what: str, example: str) -> Target[Any]:
+    """Imports the module and looks the name up.
+
+    Args:
+        text: ``module:name`` or ``file.py:name``.
+        what: What is wanted, for the error.
+        example: How that is written.
+
+    Raises:
+        NotFoundError: There is no such module or name.
+        ImportError: The module was found and could not be imported; so may anything else that it raises.
+    """
     where, colon, name = text.rpartition(":")
     if not colon or not where or not name:
-        raise NotFoundError(f"{text!r} is not MODULE:FUNCTION{_with_colon(text)}")
+        raise NotFoundError(f"{text!r} is not MODULE:{what}{_with_colon(text) or f', such as {example}'}")
     is_file = where.endswith(".py") or "/" in where or os.sep in where
     module = _import_file(where) if is_file else _import_module(where)
     found: Any = module
@@ -61,8 +79,6 @@ def find(text: str) -> Target:
         except AttributeError:
             raise NotFoundError(f"{reached} has no {part!r}{_did_you_mean(part, _names(found))}") from None
         reached = f"{reached}.{part}" if ":" in reached else f"{reached}:{part}"
-    if not callable(found):
-        raise NotFoundError(f"{reached} is a {type(found).__name__}, which cannot be called")
     return Target(module, name, found, where if is_file else None)
 
 
@@ -71,7 +87,7 @@ def _with_colon(text: str) -> str:
     module, dot, name = text.strip(":").rpartition(".")
     if dot and name != "py" and _exists(module):
         return f"; did you mean {module}:{name}?"
-    return ", such as json:dumps or jobs.py:resize"
+    return ""
 
 
 def _exists(module: str) -> bool:

@@ -1,6 +1,6 @@
 """Progress on standard error: a bar where rich is installed, a line that rewrites itself on a plain terminal.
 
-Where standard error is no terminal, a line per contender when it has finished. Standard output is left to the
+Where standard error is no terminal, a line for each thing that was done, when it is. Standard output is left to the
 results. Pinned by tests/cli/test_progress.py.
 """
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """What is told while contenders run, one after another; a context manager. This one says nothing."""
+    """What is told while one thing after another is done; a context manager. This one says nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -22,13 +22,13 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """The display ends; nothing of an unfinished contender is left on it."""
+        """The display ends; nothing of what has not ended is left on it."""
 
-    def begin(self, name: str, total: int) -> None:
-        """A contender begins, with so many files to do."""
+    def begin(self, name: str, total: int | None, unit: str = "files") -> None:
+        """What is called so begins, with so many of these units to do; None: nobody knows how many."""
 
     def update(self, done: int) -> None:
-        """So many of its files are done."""
+        """So many are done."""
 
     def finish(self, outcome: str) -> None:
         """It has ended; `outcome` says how in a few words."""
@@ -47,16 +47,16 @@ def make_progress(*, show: bool) -> Progress:
 
 
 class Lines(Progress):
-    """A line per contender, for logs."""
+    """A line for each when it has ended, for logs."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._name = ""
-        self._total = 0
+        self._of = ""
 
     @override
-    def begin(self, name: str, total: int) -> None:
-        self._name, self._total = name, total
+    def begin(self, name: str, total: int | None, unit: str = "files") -> None:
+        self._name, self._of = name, unit if total is None else f"of {total:,} {unit}"
 
     @override
     def finish(self, outcome: str) -> None:
@@ -68,7 +68,7 @@ class RewrittenLine(Lines):
 
     @override
     def update(self, done: int) -> None:
-        self._rewrite(f"{self._name}: {done:,} of {self._total:,} files")
+        self._rewrite(f"{self._name}: {done:,} {self._of}")
 
     @override
     def finish(self, outcome: str) -> None:
@@ -88,7 +88,7 @@ class RewrittenLine(Lines):
 
 
 class Bars(Progress):
-    """A bar per contender, drawn by rich.
+    """A bar for each, drawn by rich.
 
     Raises:
         ImportError: rich is not installed.
@@ -119,7 +119,7 @@ class Bars(Progress):
         self._bars.stop()
 
     @override
-    def begin(self, name: str, total: int) -> None:
+    def begin(self, name: str, total: int | None, unit: str = "files") -> None:
         self._task = self._bars.add_task(name, total=total, outcome="")
 
     @override
