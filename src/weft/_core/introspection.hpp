@@ -4,7 +4,7 @@
 
 namespace weft::core {
 
-// Adds build_info() and the like to the module. Throws pybind11::error_already_set.
-void bind_introspection(PyObject* module);
+// build_info() and the like.
+extern PyMethodDef introspection_functions[];
 
 }  // namespace weft::core

@@ -7,8 +7,6 @@
 
 #include <new>
 
-#include <pybind11/pybind11.h>
-
 #include "buffers/kernels.hpp"
 #include "buffers/region.hpp"
 #include "future/compose.hpp"
@@ -140,22 +138,12 @@ int module_exec(PyObject* module) {
   }
   for (PyMethodDef* functions : {pool_functions, chunk_functions, compose_functions, trace_functions, running_functions,
                                  await_functions, region_functions, kernel_functions, linear_functions, spare_functions,
-                                 actor_functions, buffer_functions}) {
+                                 actor_functions, buffer_functions, introspection_functions}) {
     if (PyModule_AddFunctions(module, functions) < 0) return -1;
   }
 #ifdef WEFT_PROCESSES
   if (PyModule_AddFunctions(module, process_functions) < 0) return -1;
 #endif
-  try {
-    pybind11::detail::ensure_internals();
-    bind_introspection(module);
-  } catch (pybind11::error_already_set& error) {
-    error.restore();
-    return -1;
-  } catch (const std::exception& error) {
-    PyErr_SetString(PyExc_ImportError, error.what());
-    return -1;
-  }
   return 0;
 }
 
