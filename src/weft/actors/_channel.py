@@ -22,6 +22,7 @@ from contextlib import suppress
 import anyio
 
 from weft.actors._frames import Buffer, Decoder, Frame, encode
+from weft.actors._locks import let_go
 from weft.actors._loops import Loop, here
 from weft.actors._memory import LEAST, Memory, Slip
 from weft.errors import ChannelClosed, ChannelFault
@@ -63,7 +64,7 @@ class Channel:
         self._memory = memory
         self._early = list(early)
         self.loop: Loop = here()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # see _locks: the loop's thread may be interrupted, that of an actor
         self._kept: deque[memoryview] = deque()
         self._kept_bytes = 0
         self._ask = _AT_FIRST
@@ -284,10 +285,15 @@ class Channel:
             with suppress(OSError):
                 anyio.notify_closing(self._socket)
             self._socket.close()
+        self.let_go()
         if self._memory is not None:
             self._memory.close()
         self._over.set()
         self._wake_senders()
+
+    def let_go(self) -> None:
+        """Lets other threads find it closed, though the calling one was interrupted as it had the lock."""
+        let_go(self._lock)
 
     def _why_closed(self) -> ChannelClosed:
         if isinstance(self._closed, ChannelFault):

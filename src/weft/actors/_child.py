@@ -33,6 +33,7 @@ from weft.actors._channel import Channel
 from weft.actors._frames import FAILED, READY, SAID
 from weft.actors._handshake import Words, hear_spec, say, say_hello
 from weft.actors._identity import Actor, be
+from weft.actors._locks import let_go
 from weft.actors._memory import Lending, Memory, SharedMemory
 from weft.actors._serving import Serving
 from weft.errors import ChannelClosed, Interrupted
@@ -117,6 +118,7 @@ def live(end: socket.socket, setup: bytes, *, alone: bool) -> None:
                 raise
             _bury(led)  # the parent did not want to wait; the loop is as it was at that moment
         finally:
+            mouth.close()
             if alone:
                 asides.flush()
                 asides.uninstall()
@@ -179,13 +181,21 @@ class _Mouth:
     """Sends what the actor logs and prints: at first by its socket, then by its channel. Any thread."""
 
     def __init__(self, end: socket.socket) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._channel: Channel | None = None
         self._send: Callable[[bytes], Any] = lambda message: say(end, SAID, message)
 
     def speak_through(self, channel: Channel) -> None:
         with self._lock:
+            self._channel = channel
             self._send = lambda message: channel.send(SAID, 0, message)
 
     def say(self, message: bytes) -> None:
         with self._lock, suppress(ChannelClosed, OSError):  # nobody hears it
             self._send(message)
+
+    def close(self) -> None:
+        """Nobody waits for this thread to say something, if it was interrupted as it did."""
+        let_go(self._lock)
+        if self._channel is not None:
+            self._channel.let_go()

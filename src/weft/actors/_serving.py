@@ -96,15 +96,18 @@ class Serving:
 
     async def run(self) -> None:
         """Works until it is to end, and all that it runs has ended."""
-        async with anyio.create_task_group() as reading:
-            async with self._crew:
-                reading.start_soon(self._read)
-                await self._ended.wait()
-            await self._worker.end()
-            with suppress(ChannelClosed):
-                self._channel.send(BYE)
-            await self._channel.flushed()
-            reading.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as reading:
+                async with self._crew:
+                    reading.start_soon(self._read)
+                    await self._ended.wait()
+                await self._worker.end()
+                with suppress(ChannelClosed):
+                    self._channel.send(BYE)
+                await self._channel.flushed()
+                reading.cancel_scope.cancel()
+        finally:
+            self._worker.abandon()  # a loop that was interrupted has not ended it
 
     async def _read(self) -> None:
         try:

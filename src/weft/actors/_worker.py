@@ -3,7 +3,7 @@
 The thread begins with the first of them. What comes of a call is handed to `report` in this thread, so that it goes to
 the parent without a detour over the loop. The loop's thread may take a call back: one that waits is dropped, one that
 runs has `Interrupted` raised in it. The lock sees to it that this hits no other call; an interrupt that comes as the
-call returns is swallowed here.
+call begins or returns is swallowed here, and the call is reported all the same.
 
 Ends with `end`, which interrupts what runs again and again, and returns when the thread has left. A call that is stuck
 in C keeps it; then the parent kills or abandons the actor.
@@ -21,6 +21,7 @@ from typing import Any
 import anyio
 
 from weft import _core
+from weft.actors._locks import let_go
 from weft.actors._loops import Loop
 from weft.errors import Interrupted
 from weft.executors._worker_threads import start_thread
@@ -46,7 +47,9 @@ class Worker:
         self._report = report
         self._name = name
         self._queue: SimpleQueue[tuple[int, Callable[..., Any], Mapping[str, Any]] | None] = SimpleQueue()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._call: tuple[int, Callable[..., Any], Mapping[str, Any]] | None = None  # the thread's, as the next
+        self._outcome: tuple[bool, object] | None = None
         self._current: int | None = None
         self._unwanted: set[int] = set()
         self._waiting: set[int] = set()
@@ -92,46 +95,61 @@ class Worker:
                 self._thread.join()
                 return
 
+    def abandon(self) -> None:
+        """The loop is over, however it ended: the thread ends as soon as it can, and is not waited for."""
+        let_go(self._lock)
+        if self._thread is None or self._left.is_set():
+            return
+        with self._lock:
+            self._unwanted |= self._waiting
+            if self._current is not None:
+                self._interrupt_lock_held()
+        self._queue.put(None)
+
     # ---- the thread --------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        over = False
-        while not over:
+        while True:
             try:
-                over = self._next()
-            except Interrupted:  # it came as the call returned
+                if self._call is None:
+                    self._call = self._queue.get()
+                    if self._call is None:
+                        break
+                self._work(*self._call)
+            except Interrupted:  # it came between two lines, while a call is this thread's: that is gone on with
                 continue
         self._loop.post(self._left.set)
 
-    def _next(self) -> bool:
-        item = self._queue.get()
-        if item is None:
-            return True
-        number, fn, kwargs = item
-        good, outcome = False, None
-        with self._lock:
-            self._waiting.discard(number)
-            if number not in self._unwanted:
-                self._current = number
-        try:
-            if self._current == number:
-                outcome, good = fn(**kwargs), True
-            else:
-                outcome = Interrupted("the call was taken back before it began")
-        except BaseException as error:
-            outcome = error
-        finally:
-            self._leave(number)
+    def _work(self, number: int, fn: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+        if self._outcome is None:
+            self._make_outcome(number, fn, kwargs)
+        self._leave(number)
+        assert self._outcome is not None
+        (good, outcome), self._call, self._outcome = self._outcome, None, None
         self._report(number, good, outcome)
-        return False
+
+    def _make_outcome(self, number: int, fn: Callable[..., Any], kwargs: Mapping[str, Any]) -> None:
+        try:
+            with self._lock:
+                self._waiting.discard(number)
+                wanted = number not in self._unwanted
+                if wanted:
+                    self._current = number
+            if wanted:
+                self._outcome = True, fn(**kwargs)
+            else:
+                self._outcome = False, Interrupted("the call was taken back before it began")
+        except BaseException as error:
+            self._outcome = False, error
+        self._current = None  # so that at most one more is on its way
 
     def _leave(self, number: int) -> None:
         """From here on no interrupt is raised; one that is on its way is met now."""
         while True:
             try:
                 with self._lock:
-                    self._current = None
                     self._unwanted.discard(number)
-                return
+                break
             except Interrupted:
                 continue
+        let_go(self._lock)

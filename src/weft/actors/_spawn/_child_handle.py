@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from weft.actors._locks import let_go
 from weft.errors import Interrupted
 from weft.executors._worker_threads import start_thread
 
@@ -116,8 +117,9 @@ class ThreadChild:
         self._run = run
         self._interrupt = interrupt
         self._interrupt_blocks = interrupt_blocks
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._end: End | None = None
+        self._is_leaving = False
         self._told: list[Callable[[], object]] = []
         self._thread = threading.Thread(target=self._live, name=f"weft-actor-{name}", daemon=daemon)
         start_thread(self._thread)
@@ -128,10 +130,12 @@ class ThreadChild:
             self._run()
         except BaseException as raised:
             error = raised
+        self._is_leaving = True  # so that at most one more is on its way
         while True:
             try:
                 with self._lock:
                     self._end = self._end or End(error=error)
+                let_go(self._lock)
                 while self._told:  # nobody adds to it from here on
                     self._told[-1]()
                     self._told.pop()
@@ -161,7 +165,7 @@ class ThreadChild:
                 self._interrupt(thread)
             return
         with self._lock:
-            if self._end is None:
+            if not self._is_leaving:
                 self._interrupt(thread)
 
     def kill(self) -> bool:
