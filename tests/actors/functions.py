@@ -166,6 +166,14 @@ async def nest_failure(child: str) -> None:
         await nursery.run_in_actor(fail, name="inner", message="deep")
 
 
+async def hold_one_that_spins(ctx: Context) -> None:
+    """Has an actor that spins, and fails if it cannot stop it."""
+    async with open_nursery(spawn="thread", grace=0.1, hard_kill=4.0) as nursery:
+        await nursery.run_in_actor(spin_async)
+        await ctx.started()
+        await anyio.sleep_forever()
+
+
 def talk() -> None:
     print("printed there")
     logging.getLogger("tests.actors").warning("logged there")

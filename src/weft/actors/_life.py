@@ -50,7 +50,7 @@ from weft.actors._frames import (
     Frame,
 )
 from weft.actors._handshake import Words, await_hello, await_ready, make_pair
-from weft.actors._loops import Loop, here, in_thread
+from weft.actors._loops import Loop, daemons_allowed, here, in_thread
 from weft.actors._memory import Lending, Memory, SharedMemory, make_sockets
 from weft.actors._messages import pack_function, remote_error, unpack
 from weft.actors._notice import Notice
@@ -155,6 +155,7 @@ class Life:
         self._taken = anyio.Event()
         self.gone = anyio.Event()  # all that it ran has ended, or nobody can say
         self.has_left = False  # it has said so itself
+        self.is_lost = False  # what it is sent does not arrive any more
         self._ended = anyio.Event()  # the child has
         self._asked = False
 
@@ -173,6 +174,7 @@ class Life:
         ours.setblocking(False)
         memory: Memory | None = None
         beside = -1
+        is_given = False  # to the spawn method, which closes it: it may go on in its thread when this is cancelled
         try:
             start = Start(self.terms.path[-1], library, theirs, make_setup(words, library))
             spawn = find(self.terms.method)
@@ -180,11 +182,13 @@ class Life:
             if self.terms.method in ("thread", "interpreter", "interpreter_legacy"):  # nothing in these blocks
                 memory = lent = Lending()
                 lending = lent.number
+                is_given = True
                 self.child = spawn(start)
             else:
                 if (sockets := make_sockets()) is not None:
                     beside = sockets[1]
                     memory = SharedMemory(sockets[0])
+                is_given = True
                 self.child = await in_thread(lambda: spawn(start), "weft-actor-spawn", _kill_and_close)
             if self.child.descriptor < 0:
                 self.child.on_end(lambda: loop.post(self._ended.set))
@@ -201,7 +205,7 @@ class Life:
             ours.close()
             if memory is not None:
                 memory.close()
-            if self.child is None:
+            if not is_given:
                 theirs.close()
             self.closed.set()
             with anyio.CancelScope(shield=True):
@@ -260,6 +264,8 @@ class Life:
         try:
             self._channel.send(kind, number, head, buffers)
         except ChannelClosed as error:
+            # Its end is yet to be read; whoever is told of it now and calls again is to reach the next life.
+            self.is_lost = self._channel.is_closed or not isinstance(error, ChannelFault)
             error.path = self.terms.path
             raise
 
@@ -429,7 +435,9 @@ class Life:
         pause = _ASK_AGAIN
         while time.monotonic() < end:
             # A child that is stuck in C keeps this thread for as long as it keeps its GIL.
-            start_thread(threading.Thread(target=child.interrupt, name="weft-actor-interrupt", daemon=True))
+            start_thread(
+                threading.Thread(target=child.interrupt, name="weft-actor-interrupt", daemon=daemons_allowed())
+            )
             # Also wakes a loop that sleeps, where no interrupt gets to; it may have been interrupted as it took the
             # first.
             with suppress(ChannelClosed):

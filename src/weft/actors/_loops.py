@@ -17,7 +17,7 @@ import anyio
 from weft.aio._library import running_library
 from weft.executors._worker_threads import start_thread
 
-__all__ = ["Loop", "here", "in_thread"]
+__all__ = ["Loop", "daemons_allowed", "here", "in_thread"]
 
 
 class Loop:
@@ -98,7 +98,7 @@ async def in_thread[T](fn: Callable[[], T], name: str, undo: Callable[[T], objec
         elif result[0] and undo is not None:
             undo(cast("T", result[1]))
 
-    start_thread(threading.Thread(target=run, name=name, daemon=_daemons_allowed()))
+    start_thread(threading.Thread(target=run, name=name, daemon=daemons_allowed()))
     try:
         await done.wait()
     except BaseException:
@@ -115,7 +115,8 @@ async def in_thread[T](fn: Callable[[], T], name: str, undo: Callable[[T], objec
     raise value
 
 
-def _daemons_allowed() -> bool:
+def daemons_allowed() -> bool:
+    """Whether Python may end without a thread of ours: only the main interpreter has such."""
     from weft import _core
 
     return _core.in_main_interpreter()

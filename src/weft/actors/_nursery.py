@@ -92,7 +92,7 @@ class _Minded:
     async def life_now(self) -> Life:
         while True:
             life = self._life
-            if life.state == "running" and not life.over.is_set():
+            if life.state == "running" and not life.over.is_set() and not life.is_lost:
                 return life
             if self.is_over or self.ended.is_set() or not self._nursery.restarts_actors:
                 raise self._closed()

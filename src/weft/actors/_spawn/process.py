@@ -15,6 +15,7 @@ from contextlib import suppress
 
 import weft.executors._ending  # noqa: F401  # pyright: ignore[reportUnusedImport]  # ends the templates at exit
 from weft.actors._child import prepare_spare
+from weft.actors._loops import daemons_allowed
 from weft.actors._spawn._child_handle import Child, End, Start
 from weft.executors._template.template import Template
 from weft.executors._template.worker_process import WorkerProcess
@@ -80,7 +81,7 @@ class ProcessChild:
             self._worker.status()
             fn()
 
-        start_thread(threading.Thread(target=wait, name="weft-actor-end", daemon=True))
+        start_thread(threading.Thread(target=wait, name="weft-actor-end", daemon=daemons_allowed()))
 
     def end(self) -> End | None:
         """See `Child`."""
