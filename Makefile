@@ -21,7 +21,7 @@ test: ## all tests, on every interpreter (TEST_ABREAST at a time), and the C++ t
 	@tools/test --native --abreast $(TEST_ABREAST) $(ARGS)
 
 .PHONY: test-actors
-test-actors: ## the tests of weft.actors, on every interpreter, one after the other
+test-actors: ## those of weft.actors alone, on every interpreter
 	@tools/test tests/actors $(ARGS)
 
 .PHONY: test-native
@@ -35,7 +35,7 @@ stress: ## the suite STRESS_RUNS times (20) on the free-threaded 3.13, STRESS_AB
 CHAOS := $(addprefix tests/executors/test_,faults.py remote_faults.py processes.py inherited.py shutdown.py template_ends.py exit.py fork.py \
 	signals.py timeouts.py cpython.py) tests/parallel/test_interrupts.py tests/aio/test_leaks.py \
 	tests/futures/test_future_machine.py tests/compat/test_cpython.py \
-	tests/pipelines/test_resume.py tests/test_benchmarks.py
+	tests/pipelines/test_resume.py tests/test_benchmarks.py tests/actors
 
 .PHONY: chaos
 chaos: ## the faults that workers and callers meet, in full counts, on 3.14 and 3.13t; an hour

@@ -1,7 +1,8 @@
 """Every test that takes `run` does so under asyncio and under trio, and one that takes `spawn` by a method of each kind.
 
 The methods are those of weft's pytest plugin: `--spawn-backend` says others, `all` for all with all tests. Without it,
-interpreters under trio, which take the longest, are left to test_spawn.py.
+interpreters under trio, which take the longest, are left to test_spawn.py. A run without WEFT_CHAOS=full (`make chaos`)
+is short: under trio there are threads, and processes are tried where there are no interpreters.
 What is kept warm stays warm from test to test, or each would wait a second for the first actor; it is there before the
 first, and so does not count in what a test leaves behind.
 """
@@ -16,6 +17,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.executors.child import FULL
 from weft.actors._spawn import METHODS, _homes, lacks, process
 from weft.debug import ResourceDelta
 from weft.testing import resource_delta_fixture
@@ -67,16 +69,31 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def params_of(item: pytest.Item) -> dict[str, object]:
+        return getattr(getattr(item, "callspec", None), "params", {})
+
+    def kinds_of(item: pytest.Item) -> set[object]:
+        return {value for name, value in params_of(item).items() if name in ("spawn_backend", "method")}
+
     def is_slow(item: pytest.Item) -> bool:
-        params = getattr(getattr(item, "callspec", None), "params", {})
-        kinds = {params.get("spawn_backend"), params.get("method")}
-        return params.get("library") == "trio" and any(str(kind).startswith("interpreter") for kind in kinds)
+        """Where this one takes long, and others say nearly as much."""
+        fast = {"thread", "process", "mp_spawn", "mp_forkserver"} if FULL else {"thread"}
+        return params_of(item).get("library") == "trio" and not kinds_of(item) <= fast
+
+    def is_left_to_others(item: pytest.Item) -> bool:
+        """In a short run, where there are interpreters: processes are left to those Pythons that have none."""
+        if FULL or "interpreter" not in HERE or item.path.stem == "test_ending":
+            return False
+        left = {"process", "interpreter"} if item.path.stem in ("test_streams", "test_strategies") else {"process"}
+        return params_of(item).get("spawn_backend") in left
 
     def is_of_spawn(item: pytest.Item) -> bool:
-        return item.nodeid.rpartition("::")[2].startswith("test_each_method")
+        kept = {"interpreter", "process", "thread"}
+        is_wanted = FULL or params_of(item).get("library") == "asyncio" or kinds_of(item) <= kept
+        return is_wanted and item.nodeid.rpartition("::")[2].startswith("test_each_method")
 
     if chosen_methods(config) is None:
-        items[:] = [item for item in items if not is_slow(item) or is_of_spawn(item)]
+        items[:] = [item for item in items if is_of_spawn(item) or not (is_slow(item) or is_left_to_others(item))]
 
 
 class Warmth:

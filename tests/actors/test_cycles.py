@@ -1,51 +1,35 @@
 """Started and ended, again and again: threads, interpreters, descriptors, children and memory stay as they are.
 
-`WEFT_ACTOR_CYCLES` says how often; 1,000 is what the design asks for, and takes minutes with interpreters.
+`WEFT_ACTOR_CYCLES` says how often; 1,000 is what the design asks for, and takes minutes with interpreters. Without it 50
+under WEFT_CHAOS=full, and fewer else.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import threading
-from typing import NamedTuple
 
 import anyio
 import pytest
 
 from tests.actors import functions
-from tests.actors.conftest import PATIENCE, children, descriptors
+from tests.actors.conftest import PATIENCE
+from tests.executors.child import times
 from weft.actors import open_nursery
+from weft.debug._resources import KINDS, look
 
 MODULE = functions.__name__
-CYCLES = int(os.environ.get("WEFT_ACTOR_CYCLES") or 20)
-WARM = 10  # cycles after which all is there that stays
+CYCLES = int(os.environ.get("WEFT_ACTOR_CYCLES") or times(50, 3))
+WARM = times(10, 2)  # cycles after which all is there that stays
 SPARE = 2  # of each thing there may be one more, or one that is being made: a spare interpreter and its maker
 PER_CYCLE = 16 << 10  # bytes of memory that a cycle may leave, for what allocators do not give back
 AT_ALL = 24 << 20  # and all cycles together
 
 
-class Held(NamedTuple):
-    """What this process holds."""
-
-    threads: int
-    native_threads: int
-    interpreters: int
-    descriptors: int
-    children: int
-
-
-def held() -> Held:
-    native = len(os.listdir("/proc/self/task")) if os.path.isdir("/proc/self/task") else 0
-    return Held(threading.active_count(), native, interpreters(), descriptors(), len(children()))
-
-
-def interpreters() -> int:
-    try:
-        from concurrent.interpreters import list_all
-    except ImportError:
-        return 0
-    return len(list_all())
+def held() -> dict[str, int]:
+    """How much of each kind this process holds."""
+    found = look()
+    return {kind: len(getattr(found, kind) or ()) for kind in KINDS}
 
 
 def memory() -> int:
@@ -60,7 +44,7 @@ def memory() -> int:
 @pytest.mark.deadline(60 + 3 * CYCLES)
 @pytest.mark.parametrize("how", ["cancelled while it runs", "ended"])
 def test_cycles_of_start_and_end_leave_nothing_more(library: str, spawn: str, how: str) -> None:
-    seen: list[tuple[Held, int]] = []
+    seen: list[tuple[dict[str, int], int]] = []
 
     async def cycle() -> None:
         with anyio.fail_after(PATIENCE):
@@ -84,6 +68,6 @@ def test_cycles_of_start_and_end_leave_nothing_more(library: str, spawn: str, ho
 
     anyio.run(main, backend=library)
     (before, memory_before), (after, memory_after) = seen
-    more = {name: (old, new) for name, old, new in zip(Held._fields, before, after, strict=True) if new > old + SPARE}
+    more = {kind: (old, after[kind]) for kind, old in before.items() if after[kind] > old + SPARE}
     assert not more, f"more than before, after {CYCLES} cycles: {more}"
     assert memory_after - memory_before < AT_ALL + PER_CYCLE * CYCLES

@@ -15,6 +15,7 @@ import pytest
 
 from tests.actors import functions
 from tests.actors.conftest import Run
+from tests.executors.child import times
 from tests.lateness import check_within
 from weft import errors
 from weft.actors import open_nursery
@@ -138,7 +139,7 @@ def test_one_that_crashes_while_it_starts(run: Run, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.deadline(240)
-@pytest.mark.parametrize("cycles", [int(os.environ.get("WEFT_ACTOR_CYCLES", "40"))])
+@pytest.mark.parametrize("cycles", [int(os.environ.get("WEFT_ACTOR_CYCLES") or times(40, 10))])
 def test_starting_and_cancelling_again_and_again_leaves_nothing(run: Run, cycles: int) -> None:
     """With WEFT_ACTOR_CYCLES=1000 the same a thousand times. Descriptors and threads are counted after each test."""
 
@@ -156,7 +157,7 @@ def test_starting_and_cancelling_again_and_again_leaves_nothing(run: Run, cycles
 
 def start(code: str, *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-X", "utf8", "-c", textwrap.dedent(code), *args],
+        [sys.executable, "-X", "utf8", "-X", "faulthandler", "-c", textwrap.dedent(code), *args],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -164,6 +165,19 @@ def start(code: str, *args: str) -> subprocess.Popen[str]:
         cwd=Path(__file__).parents[2],
         env={**os.environ, "PYTHONPATH": "."},
     )
+
+
+def finish(program: subprocess.Popen[str], seconds: float = 20) -> tuple[str, str]:
+    """What it has said, when it has ended; one that takes longer says where its threads are."""
+    try:
+        return program.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        program.send_signal(signal.SIGABRT)
+        try:
+            out, said = program.communicate(timeout=seconds)
+        finally:
+            program.kill()
+        raise AssertionError(f"not ended within {seconds:g} s\n{out}\n{said}") from None
 
 
 HOLD = """
@@ -181,14 +195,14 @@ HOLD = """
 
 
 @pytest.mark.invariant(4)
-@pytest.mark.parametrize("name", ["sleep_forever", "spin_async"])
+@pytest.mark.parametrize("name", ["spin_async", "sleep_forever"][: times(2, 1)])
 def test_ctrl_c_ends_a_nursery_and_its_actors(library: str, spawn: str, name: str) -> None:
     with start(HOLD, library, spawn, name) as program:
         assert program.stdout is not None
         pids = program.stdout.readline().split()
         begun = time.monotonic()
         program.send_signal(signal.SIGINT)
-        _, said = program.communicate(timeout=20)
+        _, said = finish(program)
         took = time.monotonic() - begun
     assert program.returncode in (130, -signal.SIGINT), said
     assert said.count("KeyboardInterrupt") >= 1
@@ -236,7 +250,7 @@ def test_an_abandoned_actor_does_not_keep_the_program(method: str) -> None:
         anyio.run(main)
     """
     with start(code, method) as program:
-        out, said = program.communicate(timeout=20)
+        out, said = finish(program)
     assert out.split("\n")[0] == "1"
     assert "at exit" in out
     assert "is abandoned" in said

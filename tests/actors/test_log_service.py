@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.executors.child import times
 from weft.actors._spawn import lacks
 
 ROOT = Path(__file__).parents[2]
@@ -43,10 +44,10 @@ def service(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=55)
 
 
-@pytest.mark.parametrize(
-    ("spawn", "backend"),
-    [("process", "asyncio"), ("process", "trio"), ("interpreter", "asyncio"), ("thread", "asyncio")],
-)
+WHERE = [("process", "asyncio"), ("thread", "asyncio"), ("process", "trio"), ("interpreter", "asyncio")]
+
+
+@pytest.mark.parametrize(("spawn", "backend"), WHERE[: times(len(WHERE), 1)])
 def test_it_is_exact_although_parsers_are_killed(sources: list[str], spawn: str, backend: str) -> None:
     if (needs := lacks(spawn)) is not None:
         pytest.skip(f"{spawn} needs {needs}")

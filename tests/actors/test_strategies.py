@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import anyio
 import pytest
 
 from tests.actors import functions
-from tests.actors.conftest import Run
+from tests.actors.conftest import PATIENCE, Run
 from tests.lateness import Late, crowding
 from weft import errors
 from weft.actors import open_nursery
@@ -74,6 +75,22 @@ def test_failures_outside_the_window_do_not_count(run: Run) -> None:
     run(main)
 
 
+def test_whoever_hears_of_a_death_and_calls_again_reaches_the_next_life(run: Run) -> None:
+    async def main() -> None:
+        async with open_nursery(spawn="process", strategy="one_for_one") as nursery:
+            portal = await nursery.start_actor("a", enable_modules=[MODULE])
+            pid = await portal.run(functions.pid)
+            watch = os.pidfd_open(pid)
+            os.kill(pid, signal.SIGKILL)
+            assert select.select([watch], [], [], PATIENCE)[0]  # the loop does not turn meanwhile
+            os.close(watch)
+            with pytest.raises(errors.ChannelClosed):
+                await portal.run(functions.pid)
+            assert await portal.run(functions.pid) != pid
+
+    run(main)
+
+
 def test_health(run: Run, spawn: str) -> None:
     async def main() -> None:
         async with open_nursery(spawn=spawn) as nursery:
@@ -92,7 +109,7 @@ def test_health(run: Run, spawn: str) -> None:
 
 
 def test_an_actor_that_gives_no_sign_of_life_has_failed(run: Run, spawn: str) -> None:
-    heartbeat = round(crowding(), 1)
+    heartbeat = 0.5
 
     async def main() -> None:
         with pytest.raises(ExceptionGroup) as caught:
