@@ -19,6 +19,7 @@ from tests.executors.child import times
 from tests.lateness import check_within
 from weft import errors
 from weft.actors import open_nursery
+from weft.actors._life import Life
 
 MODULE = functions.__name__
 
@@ -209,6 +210,24 @@ def test_ctrl_c_ends_a_nursery_and_its_actors(library: str, spawn: str, name: st
     for pid in pids:
         assert int(pid) == program.pid or not Path(f"/proc/{pid}").exists()
     check_within(took, 3.0)
+
+
+def test_one_whose_reader_was_ended_before_its_first_line_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trio raises KeyboardInterrupt in whatever task runs just then."""
+
+    async def read(_: Life) -> None:
+        raise LookupError("as by Ctrl-C")
+
+    async def main() -> None:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with open_nursery(spawn="thread", grace=0.1) as nursery:
+                await nursery.start_actor("a", enable_modules=[MODULE])
+                await anyio.sleep_forever()
+        assert caught.group_contains(LookupError)
+        assert nursery.actors()[0].state == "ended"
+
+    monkeypatch.setattr(Life, "read", read)
+    run(main)
 
 
 @pytest.mark.methods("process", "mp_spawn", "mp_forkserver")

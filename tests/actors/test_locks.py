@@ -44,16 +44,19 @@ def test_what_a_thread_has_taken_several_times_it_lets_go_of_at_once() -> None:
 
 def test_a_thread_that_is_interrupted_as_it_ends_says_so() -> None:
     def spin() -> None:
+        began.set()
         while True:
             pass
 
     def interrupt(thread: int) -> None:
         _core.raise_in_thread(thread, Interrupted)
 
-    for _ in range(times(1000, 50)):
+    for _ in range(times(1000, 10)):
+        began = threading.Event()
         child = ThreadChild("a", spin, interrupt, daemon=True, interrupt_blocks=False)
         ended = threading.Event()
         child.on_end(ended.set)
+        assert began.wait(PATIENCE)
 
         def keep_on(child: ThreadChild = child) -> None:
             while child.end() is None:
@@ -70,7 +73,7 @@ def test_a_thread_that_is_interrupted_as_it_ends_says_so() -> None:
 
 
 def test_each_call_that_is_taken_back_as_it_begins_or_returns_is_reported_once(run: Run) -> None:
-    count = times(5000, 200)
+    count = times(5000, 100)
     reported: list[int] = []
 
     def spin_a_little(turns: int) -> None:

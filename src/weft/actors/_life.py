@@ -226,15 +226,15 @@ class Life:
 
     async def read(self) -> None:
         """Reads what it sends, until its channel is closed. A task of its own."""
-        assert self._channel is not None
         fault: BaseException | None = None
-        with anyio.CancelScope(shield=True):
-            try:
+        try:
+            with anyio.CancelScope(shield=True):
+                assert self._channel is not None
                 await self._channel.run(self._take)
-            except ChannelFault as error:
-                fault = error
-            finally:
-                self._close(fault)
+        except ChannelFault as error:
+            fault = error
+        finally:
+            self._close(fault)
 
     def _close(self, fault: BaseException | None) -> None:
         self.closed.set()
@@ -383,7 +383,7 @@ class Life:
             tasks.cancel_scope.cancel()
         if self._channel is not None:
             self._channel.close(None)
-            await self.closed.wait()
+            self._close(None)  # not left to `read`: Ctrl-C may have ended that before its first line
         if self._ended.is_set():
             self.state = "ended"
             if died and self.failure is None:
