@@ -128,7 +128,7 @@ def test_cancelling_a_plain_function_interrupts_it(run: Run, spawn: str) -> None
 
 def test_a_call_that_waits_is_dropped_when_it_is_cancelled(run: Run) -> None:
     async def main() -> None:
-        async with open_nursery(spawn="thread") as nursery:
+        async with open_nursery(spawn="thread", grace=0.2) as nursery:
             portal = await nursery.start_actor("a", enable_modules=[MODULE, "time"])
 
             async def has_in_mailbox(calls: int) -> None:
@@ -136,18 +136,19 @@ def test_a_call_that_waits_is_dropped_when_it_is_cancelled(run: Run) -> None:
                     while nursery.actors()[0].mailbox != calls:
                         await anyio.sleep(0.005)
 
-            async with anyio.create_task_group() as tasks:
+            async def call(_: int) -> None:
+                await portal.run(functions.count)
 
-                async def call(_: int) -> None:
-                    await portal.run(functions.count)
-
-                before = await portal.run(functions.count)
-                tasks.start_soon(portal.run, functions.spin)
+            before = await portal.run(functions.count)
+            async with anyio.create_task_group() as spinning:
+                spinning.start_soon(portal.run, functions.spin)
                 await has_in_mailbox(1)
-                for number in range(5):
-                    tasks.start_soon(call, number)
-                await has_in_mailbox(6)
-                tasks.cancel_scope.cancel()
+                async with anyio.create_task_group() as waiting:
+                    for number in range(5):
+                        waiting.start_soon(call, number)
+                    await has_in_mailbox(6)
+                    waiting.cancel_scope.cancel()  # before what they wait for: else the first of them may begin
+                spinning.cancel_scope.cancel()
             assert await portal.run(functions.count) == before + 1
 
     run(main)
