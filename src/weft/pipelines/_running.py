@@ -14,7 +14,9 @@ from weft.config import RuntimeConfig, check_config
 from weft.pipelines import _inputs
 from weft.pipelines._calling import refuse_loop
 from weft.pipelines._context import RunContext, context_for
+from weft.pipelines._keys import Keys
 from weft.pipelines._sequential import Runner
+from weft.pipelines._work import work_here
 
 if TYPE_CHECKING:
     from weft.pipelines._pipeline import Pipeline
@@ -37,8 +39,16 @@ def run(pipeline: Pipeline, plan: Plan, given: dict[str, Any], config: RuntimeCo
     _inputs.check(pipeline, plan, given)
     if config is not None:
         check_config("config", config)
-    if plan.is_plain and is_quiet(config or pipeline.effective_config):
-        return plan.functions.run(**given)
+    counts = pipeline.effective_config if config is None else config
+    work = work_here(plan, counts, forced=config is not None)
+    if work is not None:
+        if work.is_plain:
+            return plan.functions.run(**given)
+        try:
+            return Runner(work, None, Keys(work) if work.caches else None).run(given)
+        finally:
+            for cache in work.caches:
+                cache.flush()
     with context_for(pipeline, plan, config) as context:
         wanted = tuple(name for name, _ in plan.outputs)
         if context.config.backend is not None:

@@ -173,8 +173,8 @@ class Runner:
         assert self._keys is not None
         plan, options = self._plan, self._work.options
         keys = self._keys.start(values)
-        for step in plan.steps:
-            if options[step.index].cache is not None and all(keys[slot] is not None for slot in step.args):
+        for step in self._work.cached_steps:
+            if None not in [keys[slot] for slot in step.args]:
                 self._keys.of_step(step, values, keys)
         skipped: dict[int, bool] = {}
         needed = {slot for _, slot in plan.outputs}
