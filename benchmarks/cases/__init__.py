@@ -13,6 +13,7 @@ from benchmarks.cases import (
     kernels,
     maps,
     memory,
+    pipelines,
     startup,
     tasks,
     tracing,
@@ -31,6 +32,7 @@ _AREAS = (
     cpu,
     workers,
     auto,
+    pipelines,
     growth,
     kernels,
 )
