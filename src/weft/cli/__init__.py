@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-COMMANDS = ("demo", "doctor", "explain", "run")
+COMMANDS = ("demo", "doctor", "explain", "run", "trace")
 FLAVORS = ("threads", "auto", "processes", "interpreters")
 RUN_FLAVORS = ("auto", "threads", "interpreters", "processes", "serial", "none")
 
@@ -121,6 +121,15 @@ def _make_parser() -> argparse.ArgumentParser:
         ),
     )
     _add_options_of_run(run)
+    trace = commands.add_parser(
+        "trace",
+        help="run a program, and say what its tasks did; or read a trace",
+        description=(
+            "Runs a Python program with tracing on and says, when it has ended, what became of its tasks, where the "
+            "time went, and which workers were busy. Or says that of a trace that there is."
+        ),
+    )
+    _add_options_of_trace(trace)
     return parser
 
 
@@ -185,6 +194,30 @@ def _add_options_of_run(run: argparse.ArgumentParser) -> None:
     out.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
 
 
+def _add_options_of_trace(trace: argparse.ArgumentParser) -> None:
+    trace.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="keep the trace: for Perfetto if it ends in .json, else as JSON lines",
+    )
+    trace.add_argument("--json", action="store_true", help="print JSON")
+    trace.add_argument(
+        "-m",
+        dest="module",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="MODULE [ARGUMENT ...]",
+        help="run a module as a program, as `python -m` does; the last option",
+    )
+    trace.add_argument(
+        "what",
+        nargs=argparse.REMAINDER,
+        metavar="PROGRAM [ARGUMENT ...] | TRACE",
+        help="a program and its arguments, or a file that ends in .json or .jsonl",
+    )
+
+
 def _run(options: argparse.Namespace) -> int:
     if options.version:
         from importlib.metadata import version
@@ -227,6 +260,10 @@ def _run(options: argparse.Namespace) -> int:
             keep_going=options.keep_going,
             show_progress=not options.no_progress,
         )
+    if options.command == "trace":
+        from weft.cli.trace import run_trace
+
+        return run_trace(options.what, module=options.module, output=options.output, as_json=options.json)
     from weft.cli.demo import run_demo
 
     return run_demo(
