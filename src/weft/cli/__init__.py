@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-COMMANDS = ("demo", "doctor", "explain", "run", "trace")
+COMMANDS = ("demo", "doctor", "explain", "run", "trace", "bench")
 FLAVORS = ("threads", "auto", "processes", "interpreters")
 RUN_FLAVORS = ("auto", "threads", "interpreters", "processes", "serial", "none")
 
@@ -130,6 +130,15 @@ def _make_parser() -> argparse.ArgumentParser:
         ),
     )
     _add_options_of_trace(trace)
+    bench = commands.add_parser(
+        "bench",
+        help="measure what each kind of worker costs here, and from when on it pays",
+        description=(
+            "Measures, for weft's executors and the standard library's: the first result, a call there and back, tasks "
+            "a second, a megabyte there and back; and says how long a task has to be for them to pay. Takes seconds."
+        ),
+    )
+    _add_options_of_bench(bench)
     return parser
 
 
@@ -218,6 +227,18 @@ def _add_options_of_trace(trace: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_options_of_bench(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument(
+        "--flavor",
+        action="append",
+        choices=tuple(flavor for flavor in FLAVORS if flavor != "auto"),
+        help="only this kind of worker; may be given several times",
+    )
+    bench.add_argument("--workers", type=_positive, metavar="N", help="how many (default: the CPUs we may use)")
+    bench.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
+    bench.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _run(options: argparse.Namespace) -> int:
     if options.version:
         from importlib.metadata import version
@@ -264,6 +285,15 @@ def _run(options: argparse.Namespace) -> int:
         from weft.cli.trace import run_trace
 
         return run_trace(options.what, module=options.module, output=options.output, as_json=options.json)
+    if options.command == "bench":
+        from weft.cli.bench import run_bench
+
+        return run_bench(
+            flavors=frozenset(options.flavor or FLAVORS),
+            workers=options.workers,
+            show_progress=not options.no_progress,
+            as_json=options.json,
+        )
     from weft.cli.demo import run_demo
 
     return run_demo(
