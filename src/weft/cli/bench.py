@@ -1,9 +1,9 @@
 """`weft bench`: what each kind of worker costs on this machine, and from which length of task on it pays.
 
 Weft's executors and the standard library's, one after the other, with the same measurements: the first result, with
-what is loaded for it and the making of the pool; one empty call there and back (the median); empty tasks a second, submitted and collected; a
-megabyte there and back. Tasks that compute pay from the length at which all workers together have saved what handing
-the task out takes: ``cost * workers / (workers - 1)``.
+what is loaded for it and the making of the pool; one empty call there and back (the median); empty tasks a second,
+submitted and collected; a megabyte there and back. Tasks that compute pay from the length at which all workers together
+have saved what handing the task out takes: ``cost * workers / (workers - 1)``.
 
 It takes a few seconds, and says what is so here and now: benchmarks that compare releases are in ``benchmarks/``.
 Pinned by tests/cli/test_bench.py.
