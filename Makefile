@@ -24,6 +24,11 @@ test: ## all tests, on every interpreter (TEST_ABREAST at a time), and the C++ t
 test-actors: ## the tests of weft.actors, on every interpreter, one after the other
 	@tools/test tests/actors $(ARGS)
 
+.PHONY: test-engines
+test-engines: ## pipelines on real engines, all of them and the long tests too, on 3.13 and 3.14
+	@WEFT_ENGINES="$${WEFT_ENGINES:-all}" WEFT_PYTHONS="$${WEFT_PYTHONS:-3.13 3.14}" \
+		tools/test --engines $(if $(ARGS),$(ARGS),tests/engines)
+
 .PHONY: test-native
 test-native: ## the C++ tests: release, under ThreadSanitizer, under AddressSanitizer
 	@tools/native release tsan asan

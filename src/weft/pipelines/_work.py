@@ -65,6 +65,7 @@ class Work:
 
     def __post_init__(self) -> None:
         self._packed: bytes | None = None
+        self._packed_far: bytes | None = None
         _ours[self.token] = self
 
     @cached_property
@@ -97,8 +98,19 @@ class Work:
             self._packed = pack(self.plan, (self.plan, self.options, self.inner))
         return self._packed
 
+    def packed_far(self) -> bytes:
+        """The same for a worker on a cluster, whose ``__main__`` is not ours."""
+        if self._packed_far is None:
+            from weft.pipelines._sending import pack
+
+            self._packed_far = pack(self.plan, (self.plan, self.options, self.inner), far=True)
+        return self._packed_far
+
     def __reduce__(self) -> Any:
         return _received, (self.token, self.packed())
+
+    def __reduce_far__(self) -> Any:
+        return _received, (self.token, self.packed_far())
 
 
 _lock = threading.Lock()
@@ -113,7 +125,7 @@ def _received(token: str, packed: bytes) -> Work:
 
         plan, options, inner = load(packed)
         found = Work(plan, options, inner, token)
-        found._packed = packed  # pyright: ignore[reportPrivateUsage]  # for workers of a worker's own
+        found._packed = found._packed_far = packed  # pyright: ignore[reportPrivateUsage]  # for workers of a worker's
     with _lock:
         _kept[token] = found
         _kept.move_to_end(token)
