@@ -14,7 +14,7 @@ import pytest
 
 from tests.engines import tasks
 from tests.engines.dask_cluster import ROOT, DaskCluster
-from tests.engines.makers import long
+from tests.engines.makers import long, of_engine
 from tests.pipelines import graphs
 from weft import RuntimeConfig
 from weft.errors import InvalidSetting, PipelineError, WorkerCrashed
@@ -24,6 +24,7 @@ from weft.pipelines import Pipeline, PipelineCallback, RemoteBackend, node
 pytest.importorskip("distributed", reason="needs distributed")
 
 pytestmark = [
+    of_engine("dask"),
     pytest.mark.deadline(180),
     pytest.mark.leaves_threads("those of distributed's client"),
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from weft.executors.dask import DaskExecutor
     from weft.executors.interpreters import InterpreterPoolExecutor
     from weft.executors.processes import ProcessPoolExecutor
+    from weft.executors.ray import RayExecutor
     from weft.executors.serial import SerialExecutor
     from weft.executors.threads import ThreadPoolExecutor
 
@@ -22,6 +23,7 @@ __all__ = [
     "DaskExecutor",
     "InterpreterPoolExecutor",
     "ProcessPoolExecutor",
+    "RayExecutor",
     "SerialExecutor",
     "ThreadPoolExecutor",
     "register_joblib",
@@ -32,6 +34,7 @@ _HOMES = {
     "DaskExecutor": "weft.executors.dask",
     "InterpreterPoolExecutor": "weft.executors.interpreters",
     "ProcessPoolExecutor": "weft.executors.processes",
+    "RayExecutor": "weft.executors.ray",
     "SerialExecutor": "weft.executors.serial",
     "ThreadPoolExecutor": "weft.executors.threads",
     "register_joblib": "weft.executors._joblib",

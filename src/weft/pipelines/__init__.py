@@ -87,7 +87,7 @@ _HOMES = {
 }
 
 # Theirs is another home: here they are for those who write down where a pipeline runs.
-_ELSEWHERE = ("DaskExecutor", "InterpreterPoolExecutor", "ProcessPoolExecutor", "ThreadPoolExecutor")
+_ELSEWHERE = ("DaskExecutor", "InterpreterPoolExecutor", "ProcessPoolExecutor", "RayExecutor", "ThreadPoolExecutor")
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backend", "LocalBackend", "RemoteBackend", "checked_backend"]
 
-KINDS = ("dask",)
+KINDS = ("dask", "ray")
 
 
 class Backend(Protocol):
@@ -82,9 +82,10 @@ class RemoteBackend:
     Who runs many pipelines there keeps a `weft.executors.DaskExecutor`, or its like, which stays connected.
 
     Args:
-        kind: What it is: "dask".
-        address: Where it is: that of the Dask scheduler, such as ``"tcp://10.0.0.1:8786"``.
-        security: What its client takes for TLS: for Dask a ``distributed.Security``.
+        kind: What it is: "dask" or "ray".
+        address: Where it is: that of the Dask scheduler, such as ``"tcp://10.0.0.1:8786"``; of Ray, such as
+            ``"10.0.0.1:6379"``.
+        security: What its client takes for TLS: for Dask a ``distributed.Security``. Ray is told by its environment.
 
     Raises:
         InvalidSetting: There is no such kind, or the address is no text. One that nobody answers at is told when a
@@ -101,6 +102,9 @@ class RemoteBackend:
         if not isinstance(address, str) or not address:
             remedy = "give the address of the cluster, such as 'tcp://10.0.0.1:8786'"
             raise InvalidSetting(setting="address", value=address, remedy=remedy)
+        if security is not None and kind != "dask":
+            remedy = f"leave it out: {kind} takes it from its environment or its configuration"
+            raise InvalidSetting(setting="security", value=security, remedy=remedy)
         self.address = address
         self.security = security
 
@@ -121,7 +125,10 @@ class RemoteBackend:
         if kind not in KINDS or not address:
             remedy = "give one such as " + ", ".join(f"{one}://10.0.0.1:{_PORTS[one]}" for one in KINDS)
             raise InvalidSetting(setting="backend", value=url, remedy=remedy)
-        return cls(kind, f"tcp://{address}" if kind == "dask" else url)
+        if kind == "dask":
+            return cls(kind, f"tcp://{address}")
+        # That port is where Ray has its client's server, which goes by another protocol.
+        return cls(kind, url if address.endswith(f":{_PORTS['ray']}") else address)
 
     def __repr__(self) -> str:
         return f"RemoteBackend({self.kind!r}, {self.address!r})"
@@ -148,9 +155,13 @@ class RemoteBackend:
             yield from executor.map_items(pipeline, items, inputs, ctx, output_name)
 
     def _connected(self) -> ClusterExecutor:
-        from weft.executors.dask import DaskExecutor
+        if self.kind == "dask":
+            from weft.executors.dask import DaskExecutor
 
-        return DaskExecutor(self.address, security=self.security)
+            return DaskExecutor(self.address, security=self.security)
+        from weft.executors.ray import RayExecutor
+
+        return RayExecutor(self.address)
 
 
 _PORTS = {"dask": 8786, "ray": 10001, "spark": 7077}
