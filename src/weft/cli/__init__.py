@@ -189,6 +189,7 @@ def _add_options_of_run(run: argparse.ArgumentParser) -> None:
     )
     how = run.add_argument_group("how it runs", "What is not said here is as the pipeline's configuration says.")
     how.add_argument("--flavor", choices=RUN_FLAVORS, help="the kind of worker")
+    how.add_argument("--backend", metavar="URL", help="the cluster that it runs on, such as dask://10.0.0.1:8786")
     how.add_argument("--workers", type=_positive, metavar="N", help="how many workers, at most")
     how.add_argument("--retries", type=_count, metavar="N", help="how many more times a node is tried")
     how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="what one node may take")
@@ -276,6 +277,7 @@ def _run(options: argparse.Namespace) -> int:
             output_names=options.output_name,
             settings={name: value for name, value in fields.items() if value is not None},
             cache=options.cache,
+            backend=options.backend,
             output=options.output,
             resume=options.resume,
             keep_going=options.keep_going,

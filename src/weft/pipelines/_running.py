@@ -8,6 +8,7 @@ Pinned by tests/pipelines/test_running.py.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from weft.config import RuntimeConfig, check_config
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from weft.pipelines._pipeline import Pipeline
     from weft.pipelines._plan import Plan
 
-__all__ = ["is_quiet", "run"]
+__all__ = ["is_quiet", "run", "run_told"]
 
 
 def is_quiet(config: RuntimeConfig) -> bool:
@@ -60,24 +61,32 @@ def run(pipeline: Pipeline, plan: Plan, given: dict[str, Any], config: RuntimeCo
 
 def run_here(context: RunContext, given: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
     """Runs on this machine, or wherever the executor has it run."""
+    return run_told(context, given, lambda: _outputs(context, given, wanted))
+
+
+def _outputs(context: RunContext, given: dict[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+    if not context.has_work_elsewhere and context.plan.is_async:
+        from weft.pipelines._awaiting import run_in_new_loop
+
+        refuse_loop(context.name)
+        return run_in_new_loop(context, given)
+    if not context.has_work_elsewhere:
+        return Runner(context.work, context.hooks, context.keys).run(given)
+    from weft.pipelines._engine import engine_for
+
+    engine = engine_for(context.executor_for(context.config))
+    return engine.run_pipeline(context.pipeline, given, context, wanted)
+
+
+def run_told(context: RunContext, given: dict[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Does what a run comes to, and tells of its beginning and end."""
     hooks = context.hooks
     began = time.perf_counter()
     outputs: dict[str, Any] = {}
     if hooks is not None:
         hooks.pipeline_start(context.name, given)
     try:
-        if not context.has_work_elsewhere and context.plan.is_async:
-            from weft.pipelines._awaiting import run_in_new_loop
-
-            refuse_loop(context.name)
-            outputs = run_in_new_loop(context, given)
-        elif not context.has_work_elsewhere:
-            outputs = Runner(context.work, hooks, context.keys).run(given)
-        else:
-            from weft.pipelines._engine import engine_for
-
-            engine = engine_for(context.executor_for(context.config))
-            outputs = engine.run_pipeline(context.pipeline, given, context, wanted)
+        outputs = work()
         return outputs
     finally:
         if hooks is not None:

@@ -76,12 +76,17 @@ class Runner:
                 continue
             if self._hooks is not None:
                 self._open_scopes(step, opened)
-            self._run_step(step, values, keys, item)
+            self.run_step(step, values, keys, item)
             if self._hooks is not None:
                 self._close_scopes(step, opened)
         return plan.results(values)
 
-    def _run_step(self, step: Step, values: list[Any], keys: list[bytes | None] | None, item: int | None) -> None:
+    def run_step(self, step: Step, values: list[Any], keys: list[bytes | None] | None, item: int | None) -> None:
+        """Runs one step: takes its inputs from ``values``, and puts there what it gives.
+
+        Raises:
+            PipelineError: It has failed.
+        """
         args = tuple([values[slot] for slot in step.args])
         options = self._work.options[step.index]
         hooks, path = self._hooks, f"{self._prefix}{step.path}"

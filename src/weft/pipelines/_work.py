@@ -63,6 +63,7 @@ class Work:
     options: tuple[Options, ...]
     inner: dict[int, Work]
     _packed: bytes | None = None
+    _packed_far: bytes | None = None
 
     @cached_property
     def token(self) -> str:
@@ -112,8 +113,19 @@ class Work:
             self._packed = pack(self.plan, (self.plan, self.options, self.inner))
         return self._packed
 
+    def packed_far(self) -> bytes:
+        """The same for a worker on a cluster, whose ``__main__`` is not ours."""
+        if self._packed_far is None:
+            from weft.pipelines._sending import pack
+
+            self._packed_far = pack(self.plan, (self.plan, self.options, self.inner), far=True)
+        return self._packed_far
+
     def __reduce__(self) -> Any:
         return _received, (self.token, self.packed())
+
+    def __reduce_far__(self) -> Any:
+        return _received, (self.token, self.packed_far())
 
 
 _lock = threading.Lock()
@@ -127,7 +139,7 @@ def _received(token: str, packed: bytes) -> Work:
         from weft._payloads.pickling import load
 
         plan, options, inner = load(packed)
-        found = Work(plan, options, inner, packed)  # packed again by workers of a worker's own
+        found = Work(plan, options, inner, packed, packed)  # packed again by workers of a worker's own
         found.token = token
         _ours[token] = found
     with _lock:
