@@ -24,6 +24,13 @@ test: ## all tests, on every interpreter (TEST_ABREAST at a time), and the C++ t
 test-actors: ## those of weft.actors alone, on every interpreter
 	@tools/test tests/actors $(ARGS)
 
+.PHONY: test-engines
+test-engines: ## pipelines on real engines, one after the other, the long tests too, on 3.13 and 3.14 (WEFT_ENGINES="dask ray" for some)
+	@status=0; for engine in $${WEFT_ENGINES:-dask ray}; do \
+		WEFT_ENGINES="$$engine" WEFT_PYTHONS="$${WEFT_PYTHONS:-3.13 3.14}" \
+			tools/test --engines $(if $(ARGS),$(ARGS),tests/engines) || status=1; \
+	done; exit $$status
+
 .PHONY: test-native
 test-native: ## the C++ tests: release, under ThreadSanitizer, under AddressSanitizer
 	@tools/native release tsan asan

@@ -89,6 +89,8 @@ def pytest_collection_finish() -> None:
     first_example()
     gc.collect()
     gc.freeze()
+    if not sys._is_gil_enabled():
+        gc.set_threshold(20_000)  # free threads have one generation: what is frozen is walked past each time
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -16,6 +16,7 @@ from benchmarks.cases import (
     kernels,
     maps,
     memory,
+    pipelines,
     startup,
     tasks,
     tracing,
@@ -34,6 +35,7 @@ _AREAS = (
     cpu,
     workers,
     auto,
+    pipelines,
     growth,
     kernels,
 )

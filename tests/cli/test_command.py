@@ -79,7 +79,7 @@ def test_an_output_that_cannot_be(tree: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["demmo"], "weft: no command 'demmo'; did you mean `weft demo`?\n"),
-        (["xyz"], "weft: no command 'xyz'; there is: demo, doctor, explain, run\n"),
+        (["xyz"], "weft: no command 'xyz'; there is: demo, doctor, explain, run, trace, bench\n"),
         (
             ["demo", "--workers", "0"],
             "weft demo: argument --workers: a whole number of 1 or more is needed, not '0'; see `weft demo --help`\n",

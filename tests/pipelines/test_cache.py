@@ -16,7 +16,7 @@ from tests.pipelines import graphs
 from tests.pipelines.conftest import Places
 from weft import RuntimeConfig
 from weft.errors import PipelineError
-from weft.pipelines import CallbackContext, DiskCache, MemoryCache, Pipeline, PipelineCallback, node
+from weft.pipelines import CacheSpec, CallbackContext, DiskCache, MemoryCache, Pipeline, PipelineCallback, node
 from weft.pipelines._digests import NoDigest, digest_of, function_digest
 
 
@@ -206,6 +206,36 @@ def test_a_node_that_is_not_cached_runs_each_time_and_counts_by_what_it_gives() 
     pipeline = Pipeline([fresh, graphs.double], config=RuntimeConfig(cache=MemoryCache(), callbacks=(calls,)))
     assert [pipeline.run()["z"] for _ in range(3)] == [2, 2, 4]
     assert calls.nodes == ["fresh", "double", "fresh", "fresh", "double"]
+
+
+def test_each_call_counts_by_its_own_configuration() -> None:
+    """A plan keeps what it has made of the last one: another, or a change around the function, is not taken for it."""
+
+    class Computed:
+        __cache_key__ = "as it is"
+        times = 0
+
+    computed, factor = Computed(), 2
+
+    @node(output_name="y", cache=True)
+    def multiply(x: int) -> int:
+        computed.times += 1
+        return x * factor
+
+    pipeline = Pipeline([multiply])
+    one, other = (RuntimeConfig(cache=MemoryCache()) for _ in range(2))
+    told = RuntimeConfig(cache=CacheSpec("memory", None, {}))
+    for config, runs in [(one, 1), (one, 1), (other, 2), (one, 2), (None, 3), (one, 3), (told, 4), (told, 4), (one, 4)]:
+        assert pipeline.run({"x": 3}, config=config) == {"y": 6}
+        assert computed.times == runs, config
+    factor = 5
+    assert pipeline.run({"x": 3}, config=one) == {"y": 15}
+    with RuntimeConfig.use(other):
+        assert pipeline.run({"x": 3}) == {"y": 15}
+        assert pipeline.run({"x": 3}) == {"y": 15}
+    assert computed.times == 6
+    assert pipeline.run({"x": 3}, config=RuntimeConfig(cache=one.cache, flavor="threads")) == {"y": 15}
+    assert computed.times == 6
 
 
 def test_failures_are_not_cached() -> None:

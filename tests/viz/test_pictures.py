@@ -81,6 +81,12 @@ def test_nothing_overlaps_and_what_is_needed_is_above() -> None:
     assert inner & boxes.keys()
 
 
+def test_lines_are_drawn_over_the_pipelines_that_they_are_in_and_under_nodes() -> None:
+    drawn = [one.get("class", "").split()[0] for one in ET.fromstring(pipeline.visualize().svg) if one.get("class")]
+    assert drawn.index("pipeline") < drawn.index("edge") < drawn.index("node")
+    assert drawn[-1] == "node"
+
+
 @pytest.mark.parametrize("width", [1, 7, 40])
 def test_a_wide_graph(width: int) -> None:
     nodes = [node(output_name=f"y{number}")(lambda x: x).with_name(f"n{number}") for number in range(width)]

@@ -95,7 +95,7 @@ def start(greeting: bytes, say: "Callable[[bytes], None]") -> "Callable[[], obje
         import os
 
         # Who interrupts a task looks for `Interrupted` beside it, where an import takes a turn of the GIL per file.
-        import weft.errors  # noqa: F401
+        __import__("weft.errors")
 
         # A spare was made when the environment may have been another one.
         os.reload_environ()  # type: ignore[attr-defined]  # since 3.14, as interpreters

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-COMMANDS = ("demo", "doctor", "explain", "run")
+COMMANDS = ("demo", "doctor", "explain", "run", "trace", "bench")
 FLAVORS = ("threads", "auto", "processes", "interpreters")
 RUN_FLAVORS = ("auto", "threads", "interpreters", "processes", "serial", "none")
 
@@ -121,6 +121,24 @@ def _make_parser() -> argparse.ArgumentParser:
         ),
     )
     _add_options_of_run(run)
+    trace = commands.add_parser(
+        "trace",
+        help="run a program, and say what its tasks did; or read a trace",
+        description=(
+            "Runs a Python program with tracing on and says, when it has ended, what became of its tasks, where the "
+            "time went, and which workers were busy. Or says that of a trace that there is."
+        ),
+    )
+    _add_options_of_trace(trace)
+    bench = commands.add_parser(
+        "bench",
+        help="measure what each kind of worker costs here, and from when on it pays",
+        description=(
+            "Measures, for weft's executors and the standard library's: the first result, a call there and back, tasks "
+            "a second, a megabyte there and back; and says how long a task has to be for them to pay. Takes seconds."
+        ),
+    )
+    _add_options_of_bench(bench)
     return parser
 
 
@@ -171,6 +189,7 @@ def _add_options_of_run(run: argparse.ArgumentParser) -> None:
     )
     how = run.add_argument_group("how it runs", "What is not said here is as the pipeline's configuration says.")
     how.add_argument("--flavor", choices=RUN_FLAVORS, help="the kind of worker")
+    how.add_argument("--backend", metavar="URL", help="the cluster that it runs on, such as dask://10.0.0.1:8786")
     how.add_argument("--workers", type=_positive, metavar="N", help="how many workers, at most")
     how.add_argument("--retries", type=_count, metavar="N", help="how many more times a node is tried")
     how.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="what one node may take")
@@ -183,6 +202,42 @@ def _add_options_of_run(run: argparse.ArgumentParser) -> None:
     out.add_argument("--output", type=Path, metavar="FILE", help="the file to write (default: standard output)")
     out.add_argument("--resume", action="store_true", help="keep what an earlier run has written there")
     out.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
+
+
+def _add_options_of_trace(trace: argparse.ArgumentParser) -> None:
+    trace.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="keep the trace: for Perfetto if it ends in .json, else as JSON lines",
+    )
+    trace.add_argument("--json", action="store_true", help="print JSON")
+    trace.add_argument(
+        "-m",
+        dest="module",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="MODULE [ARGUMENT ...]",
+        help="run a module as a program, as `python -m` does; the last option",
+    )
+    trace.add_argument(
+        "what",
+        nargs=argparse.REMAINDER,
+        metavar="PROGRAM [ARGUMENT ...] | TRACE",
+        help="a program and its arguments, or a file that ends in .json or .jsonl",
+    )
+
+
+def _add_options_of_bench(bench: argparse.ArgumentParser) -> None:
+    bench.add_argument(
+        "--flavor",
+        action="append",
+        choices=tuple(flavor for flavor in FLAVORS if flavor != "auto"),
+        help="only this kind of worker; may be given several times",
+    )
+    bench.add_argument("--workers", type=_positive, metavar="N", help="how many (default: the CPUs we may use)")
+    bench.add_argument("--no-progress", action="store_true", help="show nothing while it runs")
+    bench.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -222,10 +277,24 @@ def _run(options: argparse.Namespace) -> int:
             output_names=options.output_name,
             settings={name: value for name, value in fields.items() if value is not None},
             cache=options.cache,
+            backend=options.backend,
             output=options.output,
             resume=options.resume,
             keep_going=options.keep_going,
             show_progress=not options.no_progress,
+        )
+    if options.command == "trace":
+        from weft.cli.trace import run_trace
+
+        return run_trace(options.what, module=options.module, output=options.output, as_json=options.json)
+    if options.command == "bench":
+        from weft.cli.bench import run_bench
+
+        return run_bench(
+            flavors=frozenset(options.flavor or FLAVORS),
+            workers=options.workers,
+            show_progress=not options.no_progress,
+            as_json=options.json,
         )
     from weft.cli.demo import run_demo
 

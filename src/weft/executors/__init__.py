@@ -1,7 +1,7 @@
-"""Executors: `concurrent.futures.Executor`s over workers of one flavor.
+"""Executors: `concurrent.futures.Executor`s over workers of one flavor, or of a cluster that is there already.
 
-Each is an instance of the stdlib class of its name, and each hands out `weft.Future`s. The modules behind the names are
-imported when a name is first used.
+Each flavor's is an instance of the stdlib class of its name, and hands out `weft.Future`s. The modules behind the names
+are imported when a name is first used.
 """
 
 from __future__ import annotations
@@ -12,14 +12,18 @@ TYPE_CHECKING = False  # `typing` would cost a template process (_template/) mor
 if TYPE_CHECKING:
     from weft._payloads.seeds import task_seed
     from weft.executors._joblib import register_joblib
+    from weft.executors.dask import DaskExecutor
     from weft.executors.interpreters import InterpreterPoolExecutor
     from weft.executors.processes import ProcessPoolExecutor
+    from weft.executors.ray import RayExecutor
     from weft.executors.serial import SerialExecutor
     from weft.executors.threads import ThreadPoolExecutor
 
 __all__ = [
+    "DaskExecutor",
     "InterpreterPoolExecutor",
     "ProcessPoolExecutor",
+    "RayExecutor",
     "SerialExecutor",
     "ThreadPoolExecutor",
     "register_joblib",
@@ -27,8 +31,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DaskExecutor": "weft.executors.dask",
     "InterpreterPoolExecutor": "weft.executors.interpreters",
     "ProcessPoolExecutor": "weft.executors.processes",
+    "RayExecutor": "weft.executors.ray",
     "SerialExecutor": "weft.executors.serial",
     "ThreadPoolExecutor": "weft.executors.threads",
     "register_joblib": "weft.executors._joblib",

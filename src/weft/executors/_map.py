@@ -107,6 +107,7 @@ class _Map:
     ) -> None:
         self.pool: PoolExecutor | None = pool  # until all is submitted: a pool that was dropped ends although we live
         self._workers = pool.max_workers
+        self._target: int = getattr(pool, "_chunk_nanoseconds", _TARGET)
         self._fn = fn
         self._items = items
         self._star = star
@@ -197,7 +198,7 @@ class _Map:
 
     def _adapt(self, items: int, nanoseconds: int) -> None:
         if self._fixed is None and items >= self._size // 2:
-            wanted = _TARGET * items // max(nanoseconds, 1)
+            wanted = self._target * items // max(nanoseconds, 1)
             self._size = max(1, min(wanted, self._size * _GROWTH))
 
     def _feed_lock_held(self) -> None:

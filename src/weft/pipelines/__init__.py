@@ -6,6 +6,7 @@
     _running, _mapping          one call: once, for many items;  _awaiting: the same, awaited
     _sequential                 in the calling thread, with all that can be asked for
     _engine, _flow, _chunks     through executors: node by node, item by item
+    _clusters, _far_steps       on clusters: whole graphs there
     _digests, _keys, _cache     what is not computed twice
     _hooks, _callbacks          who is told; bars, traces, spans
 
@@ -15,7 +16,7 @@ Pinned by tests/pipelines/.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft.pipelines._backends import LocalBackend
+    from weft.pipelines._backends import LocalBackend, RemoteBackend
     from weft.pipelines._cache._base import Cache, CacheSpec
     from weft.pipelines._cache._disk import DiskCache
     from weft.pipelines._cache._fsspec import FsspecCache
@@ -52,6 +53,7 @@ __all__ = [
     "PipelineNode",
     "ProgressCallback",
     "RedisCache",
+    "RemoteBackend",
     "RunContext",
     "SequentialExecutor",
     "TraceCallback",
@@ -77,6 +79,7 @@ _HOMES = {
     "PipelineNode": "_nested",
     "ProgressCallback": "_callbacks._progress",
     "RedisCache": "_cache._redis",
+    "RemoteBackend": "_backends",
     "RunContext": "_context",
     "SequentialExecutor": "_executors",
     "TraceCallback": "_callbacks._trace",
@@ -84,7 +87,7 @@ _HOMES = {
 }
 
 # Theirs is another home: here they are for those who write down where a pipeline runs.
-_ELSEWHERE = ("InterpreterPoolExecutor", "ProcessPoolExecutor", "ThreadPoolExecutor")
+_ELSEWHERE = ("DaskExecutor", "InterpreterPoolExecutor", "ProcessPoolExecutor", "RayExecutor", "ThreadPoolExecutor")
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

@@ -146,6 +146,7 @@ class _Chunks:
         self._items = items
         self._shared = shared
         self._workers: int = getattr(executor, "_max_workers", None) or usable_cpus()
+        self._target: float = getattr(executor, "_chunk_nanoseconds", TARGET * 1e9) / 1e9
         # Workers that share objects share the digests of functions, too.
         self._keys = ctx.keys if shares_objects(executor) else None
         if not shares_objects(executor):
@@ -201,7 +202,7 @@ class _Chunks:
             self._ahead += len(rows)
 
     def _adapt(self, size: int, seconds: float) -> None:
-        fitting = int(TARGET * size / seconds) if seconds > 0 else MOST
+        fitting = int(self._target * size / seconds) if seconds > 0 else MOST
         left = self._ctx.total
         if left is not None:
             fitting = min(fitting, (left - self._number) // (AHEAD * self._workers))

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from weft.pipelines._hooks import Hooks, checked_callbacks
-from weft.pipelines._places import Places, says_where
+from weft.pipelines._places import Places, says_where, steps_differ
 from weft.pipelines._work import Work, work_for
 
 if TYPE_CHECKING:
@@ -87,10 +87,7 @@ class RunContext:
     @cached_property
     def places_differ(self) -> bool:
         """Whether some step has a configuration of its own that says where it runs."""
-        return not self.forced and any(
-            step.config is not None and step.config is not self.config and says_where(step.config)
-            for step in self.plan.all_steps()
-        )
+        return not self.forced and steps_differ(self.plan, self.config)
 
     @cached_property
     def has_work_elsewhere(self) -> bool:

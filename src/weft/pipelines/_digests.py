@@ -208,11 +208,10 @@ def function_digest(fn: Any) -> bytes:
     Raises:
         NoDigest: It is an object that has none.
     """
-    roots = _roots(fn)
-    if len(roots) != 1 or type(fn) is not FunctionType:
-        bound = [] if isinstance(fn, FunctionType | type) else [_bound(fn)]
-        return joined(b"callable", *map(_digest_of_root, roots), *bound)
-    return _digest_of_root(fn)
+    if type(fn) is FunctionType:
+        return _digest_of_root(fn)
+    bound = [] if isinstance(fn, FunctionType | type) else [_bound(fn)]
+    return joined(b"callable", *map(_digest_of_root, _roots(fn)), *bound)
 
 
 def _digest_of_root(root: Any) -> bytes:

@@ -28,6 +28,8 @@ def merged(pipeline: Pipeline, inputs: object, keywords: dict[str, Any]) -> dict
     """
     if inputs is None:
         return keywords
+    if type(inputs) is dict and not keywords:
+        return dict(cast("dict[str, Any]", inputs))
     if not isinstance(inputs, Mapping):
         problem = f"inputs has to be a mapping, such as {{'x': 1}}, not {type(inputs).__name__}"
         raise InvalidInputs(pipeline=pipeline.name, problems=[problem])
@@ -46,10 +48,10 @@ def check(pipeline: Pipeline, plan: Plan, given: Iterable[str]) -> None:
         InvalidInputs: So it is.
     """
     given = set(given)
+    if plan.required <= given <= plan.known_names:
+        return
     missing = sorted(plan.required - given)
     unknown = sorted(given.difference(plan.known), key=str)
-    if not missing and not unknown:
-        return
     problems = [_unknown(pipeline, name, missing) for name in unknown]
     problems += [_missing(pipeline, plan, name) for name in missing]
     raise InvalidInputs(pipeline=pipeline.name, problems=problems)

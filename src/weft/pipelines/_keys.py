@@ -36,16 +36,11 @@ class Keys:
 
     def __init__(self, work: Work) -> None:
         self._inner = {index: Keys(inner) for index, inner in work.inner.items() if inner.caches}
-        self._functions: list[bytes | None] = []
-        taken: set[int] = set()
-        for step, options in zip(work.plan.steps, work.options, strict=True):
-            if options.cache is None:
-                self._functions.append(None)
-                continue
-            taken.update(step.args)
-            self._functions.append(self._of_function(step))
+        self._functions: list[bytes | None] = [None] * len(work.options)
+        for step in work.cached_steps:
+            self._functions[step.index] = self._of_function(step)
         self._size = work.plan.size
-        self._parameters = [one for one in work.plan.parameters if one.slot in taken]
+        self._parameters = work.keyed_parameters
         self._seen: dict[int, tuple[object, bytes | None]] = {}
         self._told: set[str] = set()
 
@@ -83,12 +78,13 @@ class Keys:
         if function is None or not step.outs:
             return None
         parts: list[bytes] = [_FORMAT, function]
-        for name, slot in zip(step.names, step.args, strict=True):
+        for slot in step.args:
             key = keys[slot]
             if key is None:
                 try:
                     key = keys[slot] = digest_of(values[slot])
                 except NoDigest as error:
+                    name = step.names[step.args.index(slot)]
                     self._tell(f"node {step.path!r} takes {name!r}, which cannot be told from others ({error})")
                     return None
             parts.append(key)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from weft.config import RuntimeConfig
+    from weft.pipelines._plan import Plan
 
-__all__ = ["Places", "says_where", "shares_objects"]
+__all__ = ["Places", "goes_elsewhere", "says_where", "shares_objects", "steps_differ"]
 
 
 def says_where(config: RuntimeConfig) -> bool:
@@ -34,6 +35,24 @@ def says_where(config: RuntimeConfig) -> bool:
             config.force_process,
             config.prefers_subinterpreters,
         )
+    )
+
+
+def goes_elsewhere(plan: Plan, config: RuntimeConfig, *, forced: bool) -> bool:
+    """Whether a step of a plan may run anywhere but in the calling thread.
+
+    Args:
+        plan: The plan.
+        config: The configuration that counts for what has none of its own.
+        forced: It counts for all.
+    """
+    return says_where(config) or (not forced and steps_differ(plan, config))
+
+
+def steps_differ(plan: Plan, config: RuntimeConfig) -> bool:
+    """Whether some step has a configuration of its own that says where it runs."""
+    return any(
+        step.config is not None and step.config is not config and says_where(step.config) for step in plan.all_steps()
     )
 
 

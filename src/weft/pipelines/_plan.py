@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from weft.config import RuntimeConfig
     from weft.pipelines._nested import PipelineNode
     from weft.pipelines._pipeline import Pipeline
+    from weft.pipelines._work import Work
 
 __all__ = ["InnerMap", "Parameter", "Plan", "Step", "plan_of"]
 
@@ -164,6 +165,7 @@ class Plan:
         outputs: The outputs, and their slots.
         size: The number of slots.
         token: What tells this plan from all others, in any process.
+        kept: The last configuration that it was run with, and what `work_here` made of it.
     """
 
     def __init__(
@@ -183,6 +185,7 @@ class Plan:
         self.outputs = outputs
         self.size = size
         self.token = token or uuid4().hex
+        self.kept: tuple[RuntimeConfig, bool, Work | None] | None = None
 
     def __reduce__(self) -> Any:
         return Plan, (self.name, self.parameters, self.known, self.steps, self.outputs, self.size, self.token)
@@ -191,6 +194,10 @@ class Plan:
     def required(self) -> frozenset[str]:
         """The names of what has to be given."""
         return frozenset(one.name for one in self.parameters if one.default is REQUIRED)
+
+    @cached_property
+    def known_names(self) -> frozenset[str]:
+        return frozenset(self.known)
 
     @cached_property
     def is_async(self) -> bool:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
+from weft._payloads.far import FarPickler
 from weft._payloads.main_module import ALIAS, main_can_be_found
 from weft._payloads.pickling import PayloadPickler, dump
 from weft._payloads.references import look_up, reference_to
@@ -26,6 +27,15 @@ __all__ = ["pack"]
 class _Pickler(PayloadPickler):
     def reduce_named(self, thing: Any) -> Any:
         if reference_to(thing) is None:
+            reference = _reference_to_node(thing)
+            if reference is not None:
+                return _function_of, (reference,)
+        return super().reduce_named(thing)
+
+
+class _FarPickler(FarPickler):
+    def reduce_named(self, thing: Any) -> Any:
+        if reference_to(thing) is None and getattr(thing, "__module__", None) not in ("__main__", ALIAS):
             reference = _reference_to_node(thing)
             if reference is not None:
                 return _function_of, (reference,)
@@ -48,19 +58,25 @@ def _function_of(reference: str) -> Callable[..., Any]:
     return cast("Node", look_up(reference)).fn
 
 
-def pack(plan: Plan, thing: object) -> bytes:
+def pack(plan: Plan, thing: object, *, far: bool = False) -> bytes:
     """What is made of a plan, in bytes, for `weft._payloads.pickling.load`.
+
+    Args:
+        plan: The plan.
+        thing: What is made of it.
+        far: It goes to a cluster, where ``__main__`` is another program.
 
     Raises:
         PayloadError: A function cannot be sent; the error names the node.
         MissingDependency: One can only go by value, and cloudpickle is not installed.
     """
-    data, _, error = dump(thing, None, _Pickler)
+    kind = _FarPickler if far else _Pickler
+    data, _, error = dump(thing, None, kind)
     if data is not None:
         return data
     assert error is not None
     for step in plan.all_steps():
-        if dump(step.fn, None, _Pickler)[0] is None:
+        if dump(step.fn, None, kind)[0] is None:
             name = f"node {step.path!r}"
             if isinstance(error, MissingDependency):
                 raise MissingDependency(f"{name}: {error}", extra=error.extra, package=error.package) from error

@@ -76,12 +76,17 @@ class Runner:
                 continue
             if self._hooks is not None:
                 self._open_scopes(step, opened)
-            self._run_step(step, values, keys, item)
+            self.run_step(step, values, keys, item)
             if self._hooks is not None:
                 self._close_scopes(step, opened)
         return plan.results(values)
 
-    def _run_step(self, step: Step, values: list[Any], keys: list[bytes | None] | None, item: int | None) -> None:
+    def run_step(self, step: Step, values: list[Any], keys: list[bytes | None] | None, item: int | None) -> None:
+        """Runs one step: takes its inputs from ``values``, and puts there what it gives.
+
+        Raises:
+            PipelineError: It has failed.
+        """
         args = tuple([values[slot] for slot in step.args])
         options = self._work.options[step.index]
         hooks, path = self._hooks, f"{self._prefix}{step.path}"
@@ -173,8 +178,8 @@ class Runner:
         assert self._keys is not None
         plan, options = self._plan, self._work.options
         keys = self._keys.start(values)
-        for step in plan.steps:
-            if options[step.index].cache is not None and all(keys[slot] is not None for slot in step.args):
+        for step in self._work.cached_steps:
+            if None not in [keys[slot] for slot in step.args]:
                 self._keys.of_step(step, values, keys)
         skipped: dict[int, bool] = {}
         needed = {slot for _, slot in plan.outputs}

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
+from weft.pipelines._places import goes_elsewhere
 from weft.pipelines._plan import InnerMap, Plan
 
 if TYPE_CHECKING:
     from weft.config import RuntimeConfig
     from weft.pipelines._cache import Cache
     from weft.pipelines._node import RetryOn
+    from weft.pipelines._plan import Parameter, Step
 
-__all__ = ["Options", "Work", "work_for"]
+__all__ = ["Options", "Work", "work_for", "work_here"]
 
 KEPT = 64
 """Works of other processes that a worker remembers."""
@@ -55,17 +57,20 @@ class Work:
         plan: The plan.
         options: Those of each step.
         inner: The works of steps that are pipelines mapped over items.
-        token: What tells it from all others, in any process.
     """
 
     plan: Plan
     options: tuple[Options, ...]
     inner: dict[int, Work]
-    token: str
+    _packed: bytes | None = None
+    _packed_far: bytes | None = None
 
-    def __post_init__(self) -> None:
-        self._packed: bytes | None = None
-        _ours[self.token] = self
+    @cached_property
+    def token(self) -> str:
+        """What tells it from all others, in any process. Asked for when it is sent."""
+        token = uuid4().hex
+        _ours[token] = self
+        return token
 
     @cached_property
     def is_plain(self) -> bool:
@@ -84,6 +89,17 @@ class Work:
             found |= {id(cache): cache for cache in inner.caches}
         return tuple(found.values())
 
+    @cached_property
+    def cached_steps(self) -> tuple[Step, ...]:
+        """The steps that have a cache."""
+        return tuple(step for step, one in zip(self.plan.steps, self.options, strict=True) if one.cache is not None)
+
+    @cached_property
+    def keyed_parameters(self) -> tuple[Parameter, ...]:
+        """What comes from outside and goes into such a step."""
+        taken = {slot for step in self.cached_steps for slot in step.args}
+        return tuple(one for one in self.plan.parameters if one.slot in taken)
+
     def packed(self) -> bytes:
         """The work in bytes.
 
@@ -97,8 +113,19 @@ class Work:
             self._packed = pack(self.plan, (self.plan, self.options, self.inner))
         return self._packed
 
+    def packed_far(self) -> bytes:
+        """The same for a worker on a cluster, whose ``__main__`` is not ours."""
+        if self._packed_far is None:
+            from weft.pipelines._sending import pack
+
+            self._packed_far = pack(self.plan, (self.plan, self.options, self.inner), far=True)
+        return self._packed_far
+
     def __reduce__(self) -> Any:
         return _received, (self.token, self.packed())
+
+    def __reduce_far__(self) -> Any:
+        return _received, (self.token, self.packed_far())
 
 
 _lock = threading.Lock()
@@ -112,8 +139,9 @@ def _received(token: str, packed: bytes) -> Work:
         from weft._payloads.pickling import load
 
         plan, options, inner = load(packed)
-        found = Work(plan, options, inner, token)
-        found._packed = packed  # pyright: ignore[reportPrivateUsage]  # for workers of a worker's own
+        found = Work(plan, options, inner, packed, packed)  # packed again by workers of a worker's own
+        found.token = token
+        _ours[token] = found
     with _lock:
         _kept[token] = found
         _kept.move_to_end(token)
@@ -149,4 +177,25 @@ def work_for(plan: Plan, config: RuntimeConfig, *, forced: bool) -> Work:
                 checked_cache(own.cache) if step.cache else None,
             )
         )
-    return Work(plan, tuple(options), inner, uuid4().hex)
+    return Work(plan, tuple(options), inner)
+
+
+def work_here(plan: Plan, config: RuntimeConfig, *, forced: bool) -> Work | None:
+    """The work, if it is done in the calling thread by functions that return, and nobody is told; see `work_for`.
+
+    The last one is kept with the plan: it is never sent, and holds nothing that a call may change.
+    """
+    kept = plan.kept
+    if kept is not None and kept[0] is config and kept[1] is forced:
+        return kept[2]
+    from weft.pipelines._cache import CacheSpec
+
+    work = None
+    if not (config.backend or config.callbacks or plan.is_async or goes_elsewhere(plan, config, forced=forced)):
+        work = work_for(plan, config, forced=forced)
+    # What a specification stands for may be closed, and made again.
+    if not any(
+        isinstance(one.cache, CacheSpec) for one in (config, *(step.config for step in plan.all_steps())) if one
+    ):
+        plan.kept = config, forced, work
+    return work

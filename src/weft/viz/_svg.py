@@ -62,7 +62,8 @@ def _laid_out(drawing: Drawing) -> _Layout:
     for row, taken in zip(rows, widths, strict=True):
         x, tallest = (width - taken) / 2, max(box.height for box in row)
         for box in row:
-            box.x, box.y = x, y + (tallest - box.height) / 2
+            # An input has nothing above it: it stands close to what takes it.
+            box.x, box.y = x, y + (tallest - box.height) / (1 if box.block.kind == "input" else 2)
             x += box.width + _BESIDE
         y += tallest + _BELOW
     return _Layout(boxes, drawing, width, y - _BELOW if rows else 0.0)
@@ -84,7 +85,8 @@ def _lines(block: Block) -> list[str]:
 
 
 def _drawn(layout: _Layout, left: float, top: float) -> list[str]:
-    parts: list[str] = []
+    placed = [(box, left + box.x, top + box.y) for box in layout.boxes.values()]
+    parts = [part for box, x, y in placed if box.inner is not None for part in _block(box, x, y)]
     for maker, to, labels in layout.drawing.edges:
         above, below = layout.boxes[maker.id], layout.boxes[to.id]
         x1, y1 = left + above.x + above.width / 2, top + above.y + above.height
@@ -94,9 +96,7 @@ def _drawn(layout: _Layout, left: float, top: float) -> list[str]:
             f'<path class="edge" marker-end="url(#weft-arrow)" d="M{x1:.1f} {y1:.1f} C{x1:.1f} {y1 + bend:.1f} '
             f'{x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}"><title>{escape(", ".join(labels))}</title></path>'
         )
-    for box in layout.boxes.values():
-        parts += _block(box, left + box.x, top + box.y)
-    return parts
+    return parts + [part for box, x, y in placed if box.inner is None for part in _block(box, x, y)]
 
 
 def _block(box: _Box, x: float, y: float) -> list[str]:

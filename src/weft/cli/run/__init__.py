@@ -46,6 +46,7 @@ def run_pipeline(
     output_names: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     cache: str | None = None,
+    backend: str | None = None,
     output: Path | None = None,
     resume: bool = False,
     keep_going: bool = False,
@@ -62,6 +63,7 @@ def run_pipeline(
         output_names: The outputs that are wanted; none: all.
         settings: Fields of `RuntimeConfig` that count in place of the pipeline's own.
         cache: Where results are kept: a folder, or an address.
+        backend: The cluster that it runs on: ``dask://host:port``.
         output: The file to write; None: standard output.
         resume: Keep the lines that an earlier run has written there.
         keep_going: Write the error of an item that failed as its line, and go on.
@@ -75,7 +77,12 @@ def run_pipeline(
         shared = given_inputs(inputs)
         names = list(output_names) or None
         items = items_of(lines, map_over, map_mode, shared, pipeline)
-        with _configured(pipeline, settings or {}, cache) as config:
+        chosen = dict(settings or {})
+        if backend is not None:
+            from weft.pipelines import RemoteBackend
+
+            chosen["backend"] = RemoteBackend.from_url(backend)
+        with _configured(pipeline, chosen, cache) as config:
             if items is not None:
                 job = _Job(pipeline, items, shared, names, config, keep_going)
                 with Records(output, resume=resume) as records, make_progress(show=show_progress) as progress:
