@@ -21,7 +21,7 @@ test: ## all tests, on every interpreter (TEST_ABREAST at a time), and the C++ t
 	@tools/test --native --abreast $(TEST_ABREAST) $(ARGS)
 
 .PHONY: test-actors
-test-actors: ## those of weft.actors alone, on every interpreter
+test-actors: ## the tests of weft.actors, on every interpreter, one after the other
 	@tools/test tests/actors $(ARGS)
 
 .PHONY: test-engines
