@@ -75,7 +75,8 @@ def test_being_traced_costs_little() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_has_sides_to_compare(name: str) -> None:
     case = CASES[name]
-    assert len(case.sides) >= 2
+    least = 1 if name.startswith("actors-") else 2  # of actors, some have a limit and nobody beside them
+    assert len(case.sides) >= least
     assert 0 < case.quick <= case.size
 
 
