@@ -34,18 +34,13 @@ def peers_table(measurements: Sequence[Measurement]) -> str:
     for found in measurements:
         verdict = found.verdict
         ours, *others = found.samples
-        rows.append(
-            (
-                found.case.work,
-                others[0],
-                f"{three_digits(verdict.figure)}×",
-                f"{three_digits(verdict.low)}–{three_digits(verdict.high)}",
-                verdict.target,
-                figure(median(found.samples[ours]), found.case.unit),
-                figure(median(found.samples[others[0]]), found.case.unit),
-                _WORDS[verdict.met],
-            )
-        )
+        beside, peer = ("–", "", ""), ""  # a limit needs nobody beside it
+        if others:
+            ratio = f"{three_digits(verdict.figure)}×"
+            beside = others[0], ratio, f"{three_digits(verdict.low)}–{three_digits(verdict.high)}"
+            peer = figure(median(found.samples[others[0]]), found.case.unit)
+        mine = figure(median(found.samples[ours]), found.case.unit)
+        rows.append((found.case.work, *beside, verdict.target, mine, peer, _WORDS[verdict.met]))
         rows += [_further_row(found, label) for label in others[1:]]
     return aligned(rows, left=2)
 
