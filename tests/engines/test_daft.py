@@ -1,0 +1,57 @@
+"""What is Daft's own: plans of many calls, in threads or in processes."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.engines import tasks
+from tests.engines.makers import long, of_engine
+from weft import RuntimeConfig
+from weft.errors import InvalidSetting, MissingDependency, WorkerCrashed
+from weft.executors import DaftExecutor
+
+pytest.importorskip("daft", reason="needs daft")
+
+pytestmark = [
+    of_engine("daft"),
+    pytest.mark.deadline(120),
+    pytest.mark.leaves_threads("those of Daft's runner"),
+]
+PATIENCE = 60
+
+
+def test_calls_of_a_plan_run_side_by_side(tmp_path: Path) -> None:
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    with DaftExecutor(2) as executor:
+        assert all(seconds >= 0 for seconds in executor.map(tasks.touch_and_wait, [a, b], [b, a], chunksize=1))
+
+
+@long
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Daft leaves its processes' pipes to the collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_processes(tmp_path: Path) -> None:
+    with DaftExecutor(2, use_process=True) as executor:
+        assert executor.submit(tasks.pid).result(PATIENCE) != os.getpid()
+        config = RuntimeConfig(executor=executor)
+        assert tasks.diamond.map({"x": [1, 2]}, map_over="x", output_name="both", config=config) == [
+            {"both": (2, 3)},
+            {"both": (3, 4)},
+        ]
+        with pytest.raises(WorkerCrashed, match="task 'die' was not run to its end by Daft"):
+            executor.submit(tasks.die).result(PATIENCE)
+        assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
+
+
+def test_wrong_arguments() -> None:
+    with pytest.raises(InvalidSetting, match="max_workers"):
+        DaftExecutor(0)
+    with pytest.raises(InvalidSetting, match="use_process"):
+        DaftExecutor(use_process=1)
+
+
+def test_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "daft", None)
+    with pytest.raises(MissingDependency, match=r'daft is not installed; run: pip install "weft\[daft\]"'):
+        DaftExecutor()
