@@ -58,9 +58,6 @@ def own(executor: Any, engine: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def dask_cluster() -> Iterator[DaskCluster]:
-    """A cluster of a test's own: its workers are killed."""
-    pytest.importorskip("distributed", reason="needs distributed")
-    cluster = DaskCluster()
-    yield cluster
-    cluster.end()
+def dask_cluster(engines: Engines) -> DaskCluster:
+    """The cluster that all tests share. Who kills workers of it adds others."""
+    return engines.executor("dask").cluster_of_tests

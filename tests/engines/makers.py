@@ -21,6 +21,7 @@ def dask() -> Generator[Any]:
     cluster = DaskCluster()
     try:
         with DaskExecutor(cluster.address) as executor:
+            executor.cluster_of_tests = cluster
             yield executor
     finally:
         cluster.end()
