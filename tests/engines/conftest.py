@@ -1,7 +1,8 @@
 """Real engines on this machine's loopback: each is started once, when a test first asks for it, and ended at the end.
 
-`make test` has the quick ones; ``WEFT_ENGINES`` names others, or "all" (`make test-engines`). One whose package is not
-there is skipped.
+`make test` has the quick ones. ``WEFT_ENGINES`` names another one, and has its long tests run too: `make test-engines`
+does so for each, in a process of its own, as Ray's has no other network than its loopback. One whose package is not there
+is skipped.
 """
 
 from collections.abc import Iterator
@@ -57,9 +58,6 @@ def own(executor: Any, engine: str) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def dask_cluster() -> Iterator[DaskCluster]:
-    """A cluster of a test's own: its workers are killed."""
-    pytest.importorskip("distributed", reason="needs distributed")
-    cluster = DaskCluster()
-    yield cluster
-    cluster.end()
+def dask_cluster(engines: Engines) -> DaskCluster:
+    """The cluster that all tests share. Who kills workers of it adds others."""
+    return engines.executor("dask").cluster_of_tests

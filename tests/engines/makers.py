@@ -1,6 +1,8 @@
 """How the tests start each engine, and which executor they have on it."""
 
 import os
+import shutil
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ def dask() -> Generator[Any]:
     cluster = DaskCluster()
     try:
         with DaskExecutor(cluster.address) as executor:
+            executor.cluster_of_tests = cluster
             yield executor
     finally:
         cluster.end()
@@ -54,21 +57,67 @@ def another_ray(executor: Any) -> Any:
     return RayExecutor(executor.address)
 
 
-MAKERS: dict[str, Any] = {"dask": dask, "ray": ray}
+@contextmanager
+def spark() -> Generator[Any]:
+    sql = pytest.importorskip("pyspark.sql", reason="needs pyspark")
+    if shutil.which("java") is None:
+        pytest.skip("needs Java 17")
+    from weft.executors import SparkExecutor
+
+    os.environ |= {
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    builder = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    session = builder.config("spark.python.unix.domain.socket.enabled", "true").getOrCreate()
+    java = session.sparkContext._gateway.proc
+    try:
+        session.sparkContext.setLogLevel("OFF")
+        with SparkExecutor(session) as executor:
+            yield executor
+    finally:
+        session.stop()
+        java.stdin.close()  # at which Spark's process ends
+        java.wait(30)
+
+
+def another_spark(executor: Any) -> Any:
+    from weft.executors import SparkExecutor
+
+    return SparkExecutor(executor._session)
+
+
+@contextmanager
+def daft() -> Generator[Any]:
+    pytest.importorskip("daft", reason="needs daft")
+    from weft.executors import DaftExecutor
+
+    with DaftExecutor(2) as executor:
+        yield executor
+
+
+def another_daft(executor: Any) -> Any:
+    from weft.executors import DaftExecutor
+
+    return DaftExecutor(2)
+
+
+MAKERS: dict[str, Any] = {"dask": dask, "daft": daft, "ray": ray, "spark": spark}
 """What starts an engine."""
 
-ANOTHER: dict[str, Any] = {"dask": another_dask, "ray": another_ray}
+ANOTHER: dict[str, Any] = {"dask": another_dask, "daft": another_daft, "ray": another_ray, "spark": another_spark}
 """What makes another executor on an engine that runs."""
 
 NAMED = os.environ.get("WEFT_ENGINES", "")
 
-ENGINES = [*MAKERS] if NAMED == "all" else NAMED.split()
+ENGINES = NAMED.split()
 """Those that were asked for; empty: those that are quick."""
 
 long = pytest.mark.skipif(not NAMED, reason="make test-engines has it")
 """For tests that take several seconds."""
 
-QUICK = ("dask",)
+QUICK = ("dask", "daft")
 """Those that start in a few seconds."""
 
 

@@ -47,12 +47,14 @@ def test_what_goes_from_node_to_node_stays_on_the_workers(executor: DaskExecutor
 
 
 def test_a_client_that_is_given_is_left_open(dask_cluster: DaskCluster) -> None:
+    before = {*threading.enumerate()}
     with DaskExecutor(dask_cluster.client) as executor:
         assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
         assert executor.max_workers == len(dask_cluster.client.nthreads())
         assert dask_cluster.address in repr(executor)
     assert dask_cluster.client.status == "running"
-    assert not [one.name for one in threading.enumerate() if one.name == "weft-dask-results"]
+    left = {*threading.enumerate()} - before
+    assert not [one for one in left if one.name == "weft-dask-results"]
 
 
 def test_independent_nodes_and_items_run_side_by_side(executor: DaskExecutor, tmp_path: Path) -> None:

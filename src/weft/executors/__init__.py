@@ -12,30 +12,36 @@ TYPE_CHECKING = False  # `typing` would cost a template process (_template/) mor
 if TYPE_CHECKING:
     from weft._payloads.seeds import task_seed
     from weft.executors._joblib import register_joblib
+    from weft.executors.daft import DaftExecutor
     from weft.executors.dask import DaskExecutor
     from weft.executors.interpreters import InterpreterPoolExecutor
     from weft.executors.processes import ProcessPoolExecutor
     from weft.executors.ray import RayExecutor
     from weft.executors.serial import SerialExecutor
+    from weft.executors.spark import SparkExecutor
     from weft.executors.threads import ThreadPoolExecutor
 
 __all__ = [
+    "DaftExecutor",
     "DaskExecutor",
     "InterpreterPoolExecutor",
     "ProcessPoolExecutor",
     "RayExecutor",
     "SerialExecutor",
+    "SparkExecutor",
     "ThreadPoolExecutor",
     "register_joblib",
     "task_seed",
 ]
 
 _HOMES = {
+    "DaftExecutor": "weft.executors.daft",
     "DaskExecutor": "weft.executors.dask",
     "InterpreterPoolExecutor": "weft.executors.interpreters",
     "ProcessPoolExecutor": "weft.executors.processes",
     "RayExecutor": "weft.executors.ray",
     "SerialExecutor": "weft.executors.serial",
+    "SparkExecutor": "weft.executors.spark",
     "ThreadPoolExecutor": "weft.executors.threads",
     "register_joblib": "weft.executors._joblib",
     "task_seed": "weft._payloads.seeds",

@@ -87,7 +87,15 @@ _HOMES = {
 }
 
 # Theirs is another home: here they are for those who write down where a pipeline runs.
-_ELSEWHERE = ("DaskExecutor", "InterpreterPoolExecutor", "ProcessPoolExecutor", "RayExecutor", "ThreadPoolExecutor")
+_ELSEWHERE = (
+    "DaftExecutor",
+    "DaskExecutor",
+    "InterpreterPoolExecutor",
+    "ProcessPoolExecutor",
+    "RayExecutor",
+    "SparkExecutor",
+    "ThreadPoolExecutor",
+)
 
 # Hidden from type checkers: they would take it as leave to accept any name at all.
 if not TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Backend", "LocalBackend", "RemoteBackend", "checked_backend"]
 
-KINDS = ("dask", "ray")
+KINDS = ("dask", "ray", "spark")
 
 
 class Backend(Protocol):
@@ -82,9 +82,9 @@ class RemoteBackend:
     Who runs many pipelines there keeps a `weft.executors.DaskExecutor`, or its like, which stays connected.
 
     Args:
-        kind: What it is: "dask" or "ray".
+        kind: What it is: "dask", "ray" or "spark".
         address: Where it is: that of the Dask scheduler, such as ``"tcp://10.0.0.1:8786"``; of Ray, such as
-            ``"10.0.0.1:6379"``.
+            ``"10.0.0.1:6379"``; of the Spark master, such as ``"spark://10.0.0.1:7077"``, or ``"local[2]"``.
         security: What its client takes for TLS: for Dask a ``distributed.Security``. Ray is told by its environment.
 
     Raises:
@@ -127,6 +127,8 @@ class RemoteBackend:
             raise InvalidSetting(setting="backend", value=url, remedy=remedy)
         if kind == "dask":
             return cls(kind, f"tcp://{address}")
+        if kind == "spark":
+            return cls(kind, address if address.startswith("local") else url)
         # That port is where Ray has its client's server, which goes by another protocol.
         return cls(kind, url if address.endswith(f":{_PORTS['ray']}") else address)
 
@@ -159,6 +161,10 @@ class RemoteBackend:
             from weft.executors.dask import DaskExecutor
 
             return DaskExecutor(self.address, security=self.security)
+        if self.kind == "spark":
+            from weft.executors.spark import SparkExecutor
+
+            return SparkExecutor(self.address)
         from weft.executors.ray import RayExecutor
 
         return RayExecutor(self.address)
