@@ -1,6 +1,8 @@
 """What a task raises in another interpreter arrives as itself, or as much of it as there is."""
 
+import copyreg
 import io
+import pickle
 import sys
 import traceback
 from collections.abc import Iterator
@@ -71,6 +73,16 @@ def test_a_constructor_with_other_arguments_is_not_run_again(worker: Worker) -> 
     assert type(error) is tasks.WithOtherArguments
     assert (str(error), error.code, error.reason) == ("no disk (5)", 5, "no disk")
     assert error.args == ("no disk (5)",)
+
+
+def test_what_distributed_does_to_exceptions_takes_nothing_from_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    support = pytest.importorskip("tblib.pickling_support")
+    monkeypatch.setitem(copyreg.dispatch_table, SyntaxError, support.pickle_exception)
+    there = SyntaxError("invalid syntax", ("wrong.py", 3, 7, "def f(:", 3, 8))
+    assert pickle.loads(pickle.dumps(there)).filename is None  # or this is not needed any more
+    here = unpack_failure(pack_failure(there))
+    assert isinstance(here, SyntaxError)
+    assert (here.filename, here.lineno, here.args) == ("wrong.py", 3, there.args)
 
 
 def test_the_remote_traceback_is_printed_and_there_as_text(worker: Worker) -> None:

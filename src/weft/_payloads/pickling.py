@@ -48,6 +48,8 @@ class PayloadPickler(Pickler):
             return reduce_memoryview(obj)
         if kind.__module__ == CONNECTIONS:
             refuse_connection(obj)
+        if kind in dispatch_table and issubclass(kind, BaseException) and is_tblibs(dispatch_table[kind]):
+            return obj.__reduce_ex__(4)
         return NotImplemented
 
     def reduce_named(self, thing: "Any") -> "Any":
@@ -57,6 +59,11 @@ class PayloadPickler(Pickler):
         buffers: list[PickleBuffer] = []
         data = dump_by_value(thing, self.see, buffers.append)
         return load_by_value, (data, *buffers)
+
+
+def is_tblibs(reduce: "Any") -> bool:
+    """Whether tblib, which distributed brings, pickles exceptions of a kind: it loses what a constructor has set."""
+    return str(getattr(reduce, "__module__", "")).startswith("tblib.")
 
 
 def refuse_connection(thing: object) -> None:
