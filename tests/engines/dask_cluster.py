@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ class DaskCluster:
             self._start("scheduler", "--host=127.0.0.1", "--port=0", "--no-dashboard")
             self.workers = [self.add_worker() for _ in range(workers)]  # who wait for the scheduler's file
             self.address: str = self._address()
-            from distributed import Client
+            distributed: Any = import_module("distributed")
 
-            self.client = Client(self.address, set_as_default=False, timeout=PATIENCE)
+            self.client = distributed.Client(self.address, set_as_default=False, timeout=PATIENCE)
             self.client.wait_for_workers(workers, timeout=PATIENCE)
         except BaseException:
             self.end()

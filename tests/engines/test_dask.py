@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +165,9 @@ def test_wrong_arguments() -> None:
 
 
 def test_a_closed_client_is_refused(dask_cluster: DaskCluster) -> None:
-    from distributed import Client
+    distributed: Any = import_module("distributed")
 
-    client = Client(dask_cluster.address, set_as_default=False)
+    client = distributed.Client(dask_cluster.address, set_as_default=False)
     with pytest.raises(InvalidSetting, match="security.*leave it out"):
         DaskExecutor(client, security=object())
     client.close()

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,7 @@ def executor(engines: Engines) -> Any:
 
 
 def cpus() -> float:
-    import ray
-
+    ray: Any = import_module("ray")
     return ray.get_runtime_context().get_assigned_resources().get("CPU", 0.0)
 
 
