@@ -26,7 +26,7 @@ test-actors: ## the tests of weft.actors, on every interpreter, one after the ot
 
 .PHONY: test-engines
 test-engines: ## pipelines on real engines, one after the other, the long tests too, on 3.13 and 3.14 (WEFT_ENGINES="dask ray" for some)
-	@status=0; for engine in $${WEFT_ENGINES:-dask daft ray spark}; do \
+	@status=0; for engine in $${WEFT_ENGINES:-dask daft modal ray spark}; do \
 		WEFT_ENGINES="$$engine" WEFT_PYTHONS="$${WEFT_PYTHONS:-3.13 3.14}" \
 			tools/test --engines $(if $(ARGS),$(ARGS),tests/engines) || status=1; \
 	done; exit $$status

@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +106,47 @@ def another_daft(executor: Any) -> Any:
     return DaftExecutor(2)
 
 
-MAKERS: dict[str, Any] = {"dask": dask, "daft": daft, "ray": ray, "spark": spark}
+@contextmanager
+def modal() -> Generator[Any]:
+    """Modal's own client, and a server of ours behind it: see modal_server.py."""
+    client = pytest.importorskip("modal", reason="needs modal")
+    from weft.executors import ModalExecutor
+
+    with tempfile.TemporaryDirectory() as folder:
+        socket = str(Path(folder, "modal"))
+        command = [sys.executable, "-m", "tests.engines.modal_server", socket]
+        with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as server:
+            try:
+                assert server.stdout is not None
+                assert server.stdout.readline() == b"up\n"
+                os.environ |= {
+                    "MODAL_SERVER_URL": f"unix://{socket}",
+                    "MODAL_TOKEN_ID": "ak-tests",
+                    "MODAL_TOKEN_SECRET": "as-tests",
+                }
+                with ModalExecutor(client.App("tests"), image=client.Image.debian_slim(), max_containers=2) as executor:
+                    yield executor
+            finally:
+                server.kill()
+
+
+def another_modal(executor: Any) -> Any:
+    from weft.executors import ModalExecutor
+
+    client = import_module("modal")
+    return ModalExecutor(client.App("another"), image=client.Image.debian_slim(), max_containers=2)
+
+
+MAKERS: dict[str, Any] = {"dask": dask, "daft": daft, "modal": modal, "ray": ray, "spark": spark}
 """What starts an engine."""
 
-ANOTHER: dict[str, Any] = {"dask": another_dask, "daft": another_daft, "ray": another_ray, "spark": another_spark}
+ANOTHER: dict[str, Any] = {
+    "dask": another_dask,
+    "daft": another_daft,
+    "modal": another_modal,
+    "ray": another_ray,
+    "spark": another_spark,
+}
 """What makes another executor on an engine that runs."""
 
 NAMED = os.environ.get("WEFT_ENGINES", "")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from weft.executors.daft import DaftExecutor
     from weft.executors.dask import DaskExecutor
     from weft.executors.interpreters import InterpreterPoolExecutor
+    from weft.executors.modal import ModalExecutor
     from weft.executors.processes import ProcessPoolExecutor
     from weft.executors.ray import RayExecutor
     from weft.executors.serial import SerialExecutor
@@ -25,6 +26,7 @@ __all__ = [
     "DaftExecutor",
     "DaskExecutor",
     "InterpreterPoolExecutor",
+    "ModalExecutor",
     "ProcessPoolExecutor",
     "RayExecutor",
     "SerialExecutor",
@@ -39,6 +41,7 @@ _HOMES = {
     "DaskExecutor": "weft.executors.dask",
     "InterpreterPoolExecutor": "weft.executors.interpreters",
     "ProcessPoolExecutor": "weft.executors.processes",
+    "ModalExecutor": "weft.executors.modal",
     "RayExecutor": "weft.executors.ray",
     "SerialExecutor": "weft.executors.serial",
     "SparkExecutor": "weft.executors.spark",

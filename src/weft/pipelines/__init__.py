@@ -16,7 +16,7 @@ Pinned by tests/pipelines/.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from weft.pipelines._backends import LocalBackend, RemoteBackend
+    from weft.pipelines._backends import LocalBackend, ModalBackend, RemoteBackend
     from weft.pipelines._cache._base import Cache, CacheSpec
     from weft.pipelines._cache._disk import DiskCache
     from weft.pipelines._cache._fsspec import FsspecCache
@@ -45,6 +45,7 @@ __all__ = [
     "FsspecCache",
     "LocalBackend",
     "MemoryCache",
+    "ModalBackend",
     "Node",
     "OpenTelemetryCallback",
     "Pipeline",
@@ -79,6 +80,7 @@ _HOMES = {
     "PipelineNode": "_nested",
     "ProgressCallback": "_callbacks._progress",
     "RedisCache": "_cache._redis",
+    "ModalBackend": "_backends",
     "RemoteBackend": "_backends",
     "RunContext": "_context",
     "SequentialExecutor": "_executors",

@@ -1,6 +1,7 @@
-"""Backends: where a pipeline runs. `LocalBackend` is this machine, `RemoteBackend` a cluster that is there already.
+"""Backends: where a pipeline runs.
 
-A backend has `run` and `map`, and does all there is to do: it is handed the pipeline, the inputs and the `RunContext`.
+`LocalBackend` is this machine, `RemoteBackend` a cluster that is there already, `ModalBackend` containers of Modal's.
+Each has `run` and `map`, and does all there is to do: it is handed the pipeline, the inputs and the `RunContext`.
 Pinned by tests/pipelines/test_executors.py and tests/engines/.
 """
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from weft.pipelines._context import RunContext
     from weft.pipelines._pipeline import Pipeline
 
-__all__ = ["Backend", "LocalBackend", "RemoteBackend", "checked_backend"]
+__all__ = ["Backend", "LocalBackend", "ModalBackend", "RemoteBackend", "checked_backend"]
 
 KINDS = ("dask", "ray", "spark")
 
@@ -76,7 +77,35 @@ class LocalBackend:
         return map_here(ctx, items, inputs, output_name)
 
 
-class RemoteBackend:
+class _Elsewhere:
+    """The shared part of backends that have an executor for each call."""
+
+    def _connected(self) -> ClusterExecutor:
+        raise NotImplementedError
+
+    def run(
+        self, pipeline: Pipeline, inputs: dict[str, Any], ctx: RunContext, output_name: tuple[str, ...]
+    ) -> dict[str, Any]:
+        """Runs a pipeline once."""
+        from weft.pipelines._running import run_told
+
+        with self._connected() as executor:
+            return run_told(ctx, inputs, lambda: executor.run_pipeline(pipeline, inputs, ctx, output_name))
+
+    def map(
+        self,
+        pipeline: Pipeline,
+        items: Iterator[tuple[Any, ...]],
+        inputs: dict[str, Any],
+        ctx: RunContext,
+        output_name: tuple[str, ...],
+    ) -> Iterator[dict[str, Any] | PipelineError]:
+        """Runs a pipeline for each item."""
+        with self._connected() as executor:
+            yield from executor.map_items(pipeline, items, inputs, ctx, output_name)
+
+
+class RemoteBackend(_Elsewhere):
     """A cluster that is there already. It is connected to for each call, and left running.
 
     Who runs many pipelines there keeps a `weft.executors.DaskExecutor`, or its like, which stays connected.
@@ -135,27 +164,6 @@ class RemoteBackend:
     def __repr__(self) -> str:
         return f"RemoteBackend({self.kind!r}, {self.address!r})"
 
-    def run(
-        self, pipeline: Pipeline, inputs: dict[str, Any], ctx: RunContext, output_name: tuple[str, ...]
-    ) -> dict[str, Any]:
-        """Runs a pipeline once."""
-        from weft.pipelines._running import run_told
-
-        with self._connected() as executor:
-            return run_told(ctx, inputs, lambda: executor.run_pipeline(pipeline, inputs, ctx, output_name))
-
-    def map(
-        self,
-        pipeline: Pipeline,
-        items: Iterator[tuple[Any, ...]],
-        inputs: dict[str, Any],
-        ctx: RunContext,
-        output_name: tuple[str, ...],
-    ) -> Iterator[dict[str, Any] | PipelineError]:
-        """Runs a pipeline for each item."""
-        with self._connected() as executor:
-            yield from executor.map_items(pipeline, items, inputs, ctx, output_name)
-
     def _connected(self) -> ClusterExecutor:
         if self.kind == "dask":
             from weft.executors.dask import DaskExecutor
@@ -168,6 +176,40 @@ class RemoteBackend:
         from weft.executors.ray import RayExecutor
 
         return RayExecutor(self.address)
+
+
+class ModalBackend(_Elsewhere):
+    """Containers that Modal starts for each call, and ends after it.
+
+    Who runs many pipelines there keeps a `weft.executors.ModalExecutor`.
+
+    Args:
+        name: What the app is called there.
+        **how: As for `weft.executors.ModalExecutor`: ``image``, ``max_containers``, ``gpu`` and so on.
+
+    Raises:
+        InvalidSetting: The name is no text. What Modal refuses is told when a pipeline is run.
+
+    Example:
+        >>> from weft.pipelines import ModalBackend
+        >>> ModalBackend("pages", gpu="A10G")
+        ModalBackend('pages', gpu='A10G')
+    """
+
+    def __init__(self, name: str = "weft", **how: Any) -> None:
+        if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidSetting(setting="name", value=name, remedy="give the app a name, such as 'pages'")
+        self.name = name
+        self.how = how
+
+    def __repr__(self) -> str:
+        return f"ModalBackend({', '.join([repr(self.name), *(f'{key}={value!r}' for key, value in self.how.items())])})"
+
+    def _connected(self) -> ClusterExecutor:
+        from weft.executors._cluster import imported
+        from weft.executors.modal import ModalExecutor
+
+        return ModalExecutor(imported("modal", "modal").App(self.name), **self.how)
 
 
 _PORTS = {"dask": 8786, "ray": 10001, "spark": 7077}
