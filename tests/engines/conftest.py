@@ -1,4 +1,5 @@
-"""Real engines on this machine's loopback: each is started once, when a test first asks for it, and ended at the end.
+"""Real engines on this machine's loopback: each is started once, when a test first asks for it, and ended
+after the last of these tests.
 
 `make test` has the quick ones. ``WEFT_ENGINES`` names another one, and has its long tests run too: `make test-engines`
 does so for each, in a process of its own, as Ray's has no other network than its loopback. One whose package is not there
@@ -31,7 +32,7 @@ class Engines:
         self._open.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # tests of other folders count threads and descriptors
 def engines() -> Iterator[Engines]:
     engines = Engines()
     yield engines
@@ -57,7 +58,7 @@ def own(executor: Any, engine: str) -> Iterator[Any]:
     own.shutdown(cancel_futures=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def dask_cluster(engines: Engines) -> DaskCluster:
     """The cluster that all tests share. Who kills workers of it adds others."""
     return engines.executor("dask").cluster_of_tests

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,8 @@ from tests.engines.makers import long, of_engine
 from weft.errors import InvalidSetting, MissingDependency
 from weft.executors import DaftExecutor
 
-pytest.importorskip("daft", reason="needs daft")
-
 pytestmark = [
+    pytest.mark.skipif(find_spec("daft") is None, reason="needs daft"),  # not imported before its turn
     of_engine("daft"),
     pytest.mark.deadline(120),
     pytest.mark.leaves_threads("those of Daft's runner"),

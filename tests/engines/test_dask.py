@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,8 @@ from weft.errors import InvalidSetting, PipelineError, WorkerCrashed
 from weft.executors import DaskExecutor
 from weft.pipelines import Pipeline, PipelineCallback, RemoteBackend, node
 
-pytest.importorskip("distributed", reason="needs distributed")
-
 pytestmark = [
+    pytest.mark.skipif(find_spec("distributed") is None, reason="needs distributed"),  # not imported before its turn
     of_engine("dask"),
     pytest.mark.deadline(180),
     pytest.mark.leaves_threads("those of distributed's client"),
