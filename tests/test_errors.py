@@ -3,6 +3,7 @@
 import concurrent.futures
 import concurrent.futures.thread
 import copy
+import copyreg
 import pickle
 import signal
 
@@ -75,6 +76,15 @@ def test_broken_pools_are_broken_executors() -> None:
     assert issubclass(errors.PoolForked, concurrent.futures.BrokenExecutor)
 
 
+@pytest.fixture
+def as_pickle_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without tblib, which dask installs where there is one, and which pickles notes twice."""
+    for kind, reduce in [*copyreg.dispatch_table.items()]:
+        if str(getattr(reduce, "__module__", "")).startswith("tblib."):
+            monkeypatch.delitem(copyreg.dispatch_table, kind)
+
+
+@pytest.mark.usefixtures("as_pickle_does")
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
 def test_pickling_keeps_message_attributes_and_notes(error: errors.WeftError, protocol: int) -> None:
