@@ -102,7 +102,7 @@ pool = ThreadPoolExecutor(1)
 pool.submit(nothing).result()
 pool.submit(os.kill, os.getpid(), signal.SIGINT)
 for _ in range(400):
-    threading.Event().wait(0.05)  # the free-threaded 3.13 overlooks a signal that comes just before it begins to wait
+    time.sleep(0.05)  # one that comes just before it is seen after it; in a Condition's wait it could break the lock
 """,
         str(path),
     )
