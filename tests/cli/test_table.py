@@ -2,7 +2,7 @@
 
 import pytest
 
-from weft.cli.demo.table import count, format_table, megabytes, seconds, times
+from weft.cli.demo.table import count, duration, format_table, megabytes, seconds, times
 
 
 def test_columns_line_up() -> None:
@@ -33,3 +33,10 @@ def test_other_numbers() -> None:
     assert count(1, "file") == "1 file"
     assert count(1726, "file") == "1,726 files"
     assert count(0, "file") == "0 files"
+
+
+@pytest.mark.parametrize(
+    ("length", "text"), [(2.0, "2 s"), (0.0125, "12.5 ms"), (3.2e-6, "3.2 us"), (0.0, "0 us"), (123.4, "123 s")]
+)
+def test_times_are_in_the_unit_that_suits_them(length: float, text: str) -> None:
+    assert duration(length) == text

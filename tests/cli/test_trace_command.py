@@ -14,7 +14,6 @@ import pytest
 from tests.cli.support import WEFT, run_weft
 from weft import debug
 from weft.cli.trace import run_trace
-from weft.cli.trace.report import duration
 from weft.executors import SerialExecutor, ThreadPoolExecutor
 
 PROGRAM = """
@@ -197,10 +196,3 @@ def test_ctrl_c_ends_the_program_and_is_reported(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert output.startswith("1 task in ")
     assert "KeyboardInterrupt" in errors
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(2.0, "2 s"), (0.0125, "12.5 ms"), (3.2e-6, "3.2 us"), (0.0, "0 us"), (123.4, "123 s")]
-)
-def test_times_are_in_the_unit_that_suits_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

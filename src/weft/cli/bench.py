@@ -20,8 +20,7 @@ from weft import capabilities
 from weft.cli._progress import make_progress
 from weft.cli.demo.contenders import Contender, available_contenders
 from weft.cli.demo.machine import this_machine
-from weft.cli.demo.table import count, format_table
-from weft.cli.trace.report import duration
+from weft.cli.demo.table import count, duration, format_table
 
 __all__ = ["Costs", "measure", "run_bench"]
 

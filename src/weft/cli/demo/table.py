@@ -37,6 +37,14 @@ def seconds(value: float) -> str:
     return f"{value:.{decimals}f} s"
 
 
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it, with three digits."""
+    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
+        if seconds * factor >= 1 or unit == "us":
+            return f"{seconds * factor:.3g} {unit}"
+    raise AssertionError
+
+
 def megabytes(value: int | None) -> str:
     """Bytes in units of a million; a dash where it is not known."""
     return "-" if value is None else f"{value / 1e6:,.0f} MB"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
 from weft.cli._sheet import Fact, Section
-from weft.cli.demo.table import count
+from weft.cli.demo.table import count, duration
 from weft.cli.trace.reading import Task
 
 __all__ = ["report_on"]
@@ -29,14 +29,6 @@ def report_on(tasks: Sequence[Task]) -> tuple[str, list[Section], list[str]]:
 
 def _start(task: Task) -> float:
     return 0.0 if task.start is None else task.start
-
-
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it, with three digits."""
-    for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * factor >= 1 or unit == "us":
-            return f"{seconds * factor:.3g} {unit}"
-    raise AssertionError
 
 
 def _states(tasks: Iterable[Task]) -> Section:
