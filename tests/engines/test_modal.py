@@ -1,7 +1,7 @@
 """What is Modal's own: its client is the real one, what is behind it is modal_server.py."""
 
 import re
-import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from tests.engines import tasks
 from tests.engines.conftest import Engines
 from tests.engines.makers import of_engine
-from tests.executors.child import run_child
+from tests.executors.child import run_child, wait_until
 from weft import RuntimeConfig
 from weft.errors import InvalidSetting, WorkerCrashed
 from weft.executors import ModalExecutor
@@ -39,13 +39,13 @@ def test_a_container_that_dies_fails_its_call_and_no_other(executor: ModalExecut
     assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
 
 
-def test_a_call_that_is_cancelled_is_stopped(executor: ModalExecutor) -> None:
-    for _ in range(4):  # more than there are containers
-        future = executor.submit(time.sleep, PATIENCE)
-        assert not future.done()
-        while future.handle is None:  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
-            time.sleep(0.01)
+def test_a_call_that_is_cancelled_is_stopped(executor: ModalExecutor, tmp_path: Path) -> None:
+    for number in range(4):  # more than there are containers
+        begun = tmp_path / str(number)
+        future = executor.submit(tasks.touch_and_wait, str(begun), str(tmp_path / "never"))
+        wait_until(begun.exists, "the call runs")
         assert future.cancel()
+    assert executor.submit(tasks.touch_and_wait, str(tmp_path / "never"), "").cancel()  # before Modal knows of it
     assert executor.submit(pow, 2, 3).result(PATIENCE) == 8
 
 
