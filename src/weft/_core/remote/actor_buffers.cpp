@@ -223,7 +223,15 @@ PyObject* put_block(PyObject*, PyObject* args) {
   const bool read_only = view.readonly != 0;
   PyBuffer_Release(&view);
   if (blocks == nullptr) return nullptr;
-  if (failure != nullptr) return PyErr_NoMemory();
+  if (failure != nullptr) {
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::bad_alloc&) {
+      return PyErr_NoMemory();
+    } catch (const std::exception& error) {
+      return set_error(error);
+    }
+  }
   if (!slice) Py_RETURN_NONE;
   return Py_BuildValue("(KKKO)", static_cast<unsigned long long>(slice->block),
                        static_cast<unsigned long long>(slice->offset), static_cast<unsigned long long>(slice->size),
