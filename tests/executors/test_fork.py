@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 # Python says that forking a process with threads is unwise. It is: that is what is tried here.
 SUPPORT = r"""
-import concurrent.futures as stdlib, faulthandler, os, random, select, signal, sys, threading, time, warnings
+import concurrent.futures as stdlib, faulthandler, fcntl, os, random, select, signal, sys, threading, time, warnings
 faulthandler.register(signal.SIGALRM, chain=True)
 warnings.filterwarnings("ignore", "This process .* is multi-threaded, use of fork", DeprecationWarning)
 import weft
@@ -179,6 +179,7 @@ def forks(how):
 with ThreadPoolExecutor(2) as pool:
     ran = pool.submit(lambda: None)
     marker = os.memfd_create("marker")
+    fcntl.fcntl(marker, fcntl.F_SETFL, os.O_APPEND)  # two that write at once would share a place otherwise
     for how in sys.argv[1:]:
         # Work queued behind the forking task must run in the parent only, and once.
         gate = threading.Event()
