@@ -266,7 +266,7 @@ def test_calls_that_become_larger_stay_away(make: Any) -> None:
     """That fewer of them get done is not because they were moved."""
     adaptive = make()
     adaptive.until_told("measured_gil_bound", tasks.compute_for, os.getpid(), 1)
-    work_through(adaptive, 20, 1, 250)
+    work_through(adaptive, 20, 1, 160)
     assert "moved_back" not in adaptive.codes()
     (subject,) = adaptive.pool._router._subjects.values()
     assert subject.comparison is None

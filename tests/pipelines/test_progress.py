@@ -87,9 +87,9 @@ def test_it_costs_little() -> None:
     """Bars are told now and then, not for each of 20,000 items."""
     console = Console(file=io.StringIO(), force_terminal=True, width=80)
     config = RuntimeConfig(callbacks=(ProgressCallback(console=console),))
-    began = time.perf_counter()
+    began = time.process_time()
     graphs.words.map({"text": ["a"] * 20_000}, map_over="text", config=config)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_without_rich() -> None:

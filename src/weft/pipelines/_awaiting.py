@@ -69,9 +69,7 @@ async def run(pipeline: Pipeline, plan: Plan, given: dict[str, Any], config: Run
 async def run_map(
     pipeline: Pipeline,
     plan: Plan,
-    over: tuple[str, ...],
-    rows: Iterator[tuple[Any, ...]],
-    shared: dict[str, Any],
+    items: _inputs.Items,
     config: RuntimeConfig | None,
     *,
     return_exceptions: bool,
@@ -85,7 +83,7 @@ async def run_map(
     if not plan.is_async:
         from weft.aio import to_thread
 
-        results = _mapping.outcomes_of(pipeline, plan, over, rows, shared, config, None, buffersize, return_exceptions)
+        results = _mapping.outcomes_of(pipeline, plan, items, config, buffersize, return_exceptions)
         try:
             while (outcome := await to_thread(next, results, _END)) is not _END:
                 yield outcome
@@ -95,8 +93,10 @@ async def run_map(
     with context_for(pipeline, plan, config) as context:
         hooks = context.hooks
         if hooks is not None:
-            hooks.map_start(context.name, None)
-        outcomes = _side_by_side(context, context.work, rows, over, shared, hooks, context.keys, None, "", buffersize)
+            hooks.map_start(context.name, items.total)
+        outcomes = _side_by_side(
+            context, context.work, items.rows, items.over, items.shared, hooks, context.keys, None, "", buffersize
+        )
         try:
             async for outcome in outcomes:
                 if isinstance(outcome, PipelineError) and not return_exceptions:

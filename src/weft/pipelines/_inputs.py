@@ -6,7 +6,9 @@ Errors name each input that is wrong, what is near to it, and what to do. Pinned
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from weft.errors import InvalidInputs, InvalidSetting, did_you_mean
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from weft.pipelines._pipeline import Pipeline
     from weft.pipelines._plan import Plan
 
-__all__ = ["MODES", "check", "checked_mode", "checked_over", "columns_of", "merged", "rows_of"]
+__all__ = ["MODES", "Items", "check", "checked_mode", "checked_over", "columns_of", "items_of", "merged", "rows_of"]
 
 MODES = ("zip", "product")
 
@@ -55,6 +57,23 @@ def check(pipeline: Pipeline, plan: Plan, given: Iterable[str]) -> None:
     problems = [_unknown(pipeline, name, missing) for name in unknown]
     problems += [_missing(pipeline, plan, name) for name in missing]
     raise InvalidInputs(pipeline=pipeline.name, problems=problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What a pipeline is mapped over.
+
+    Attributes:
+        over: The names of the inputs that have an item for each run.
+        rows: Their values for each item, in that order.
+        shared: The other inputs.
+        total: How many items there are; None if nobody knows.
+    """
+
+    over: tuple[str, ...]
+    rows: Iterator[tuple[Any, ...]]
+    shared: dict[str, Any]
+    total: int | None
 
 
 def _unknown(pipeline: Pipeline, name: object, missing: list[str]) -> str:
@@ -156,6 +175,15 @@ def _has_items(value: object, *, lazy: bool) -> bool:
         return isinstance(value, Iterable) or hasattr(value, "__getitem__")
     # Sets have a length too, but an order that nobody chose.
     return hasattr(value, "__len__") and hasattr(value, "__getitem__")
+
+
+def items_of(columns: dict[str, Any], shared: dict[str, Any], mode: str) -> Items:
+    """What a pipeline is mapped over, of what `columns_of` gave."""
+    lengths = [len(one) for one in columns.values() if hasattr(one, "__len__")]
+    total = None
+    if len(lengths) == len(columns):
+        total = math.prod(lengths) if mode == "product" else min(lengths)
+    return Items(tuple(columns), rows_of(columns, mode), shared, total)
 
 
 def rows_of(columns: dict[str, Any], mode: str) -> Iterator[tuple[Any, ...]]:

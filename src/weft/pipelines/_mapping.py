@@ -7,7 +7,6 @@ Pinned by tests/pipelines/test_running.py and test_executors.py.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,11 @@ from weft.config import RuntimeConfig, check_config, check_count
 from weft.errors import InvalidSetting, PipelineError
 from weft.pipelines._calling import refuse_loop
 from weft.pipelines._context import RunContext, context_for
-from weft.pipelines._inputs import rows_of
 from weft.pipelines._running import is_quiet
 from weft.pipelines._sequential import Runner
 
 if TYPE_CHECKING:
+    from weft.pipelines._inputs import Items
     from weft.pipelines._pipeline import Pipeline
     from weft.pipelines._plan import Plan
 
@@ -29,37 +28,23 @@ type Outcome = dict[str, Any] | PipelineError
 
 
 def run(
-    pipeline: Pipeline,
-    plan: Plan,
-    columns: dict[str, Any],
-    shared: dict[str, Any],
-    mode: str,
-    config: RuntimeConfig | None,
-    *,
-    return_exceptions: bool,
+    pipeline: Pipeline, plan: Plan, items: Items, config: RuntimeConfig | None, *, return_exceptions: bool
 ) -> list[Any]:
     """The outputs of all items."""
     if not isinstance(return_exceptions, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidSetting(setting="return_exceptions", value=return_exceptions, remedy="give True or False")
     if config is not None:
         check_config("config", config)
-    rows = rows_of(columns, mode)
     if plan.is_plain and is_quiet(config or pipeline.effective_config):
-        functions, over = plan.functions, tuple(columns)
-        return (
-            functions.items_or_errors(rows, over, shared) if return_exceptions else functions.items(rows, over, shared)
-        )
-    total = _total(columns, mode)
-    outcomes = outcomes_of(pipeline, plan, tuple(columns), rows, shared, config, total, None, return_exceptions)
-    return list(outcomes)
+        loop = plan.functions.items_or_errors if return_exceptions else plan.functions.items
+        return loop(items.rows, items.over, items.shared)
+    return list(outcomes_of(pipeline, plan, items, config, None, return_exceptions))
 
 
 def iterate(
     pipeline: Pipeline,
     plan: Plan,
-    columns: dict[str, Any],
-    shared: dict[str, Any],
-    mode: str,
+    items: Items,
     config: RuntimeConfig | None,
     *,
     return_exceptions: bool,
@@ -69,35 +54,23 @@ def iterate(
     if config is not None:
         check_config("config", config)
     check_count("buffersize", buffersize)
-    rows = rows_of(columns, mode)
-    total = _total(columns, mode)
-    return outcomes_of(pipeline, plan, tuple(columns), rows, shared, config, total, buffersize, return_exceptions)
-
-
-def _total(columns: dict[str, Any], mode: str) -> int | None:
-    lengths = [len(one) for one in columns.values() if hasattr(one, "__len__")]
-    if len(lengths) < len(columns):
-        return None
-    return math.prod(lengths) if mode == "product" else min(lengths)
+    return outcomes_of(pipeline, plan, items, config, buffersize, return_exceptions)
 
 
 def outcomes_of(
     pipeline: Pipeline,
     plan: Plan,
-    over: tuple[str, ...],
-    rows: Iterator[tuple[Any, ...]],
-    shared: dict[str, Any],
+    items: Items,
     config: RuntimeConfig | None,
-    total: int | None,
     buffersize: int | None,
     return_exceptions: bool,
 ) -> Generator[Any]:
     with context_for(pipeline, plan, config) as context:
-        context.map_over, context.total, context.buffersize = over, total, buffersize
+        context.map_over, context.total, context.buffersize = items.over, items.total, buffersize
         hooks = context.hooks
         if hooks is not None:
-            hooks.map_start(context.name, total)
-        outcomes = _started(context, rows, shared)
+            hooks.map_start(context.name, items.total)
+        outcomes = _started(context, items.rows, items.shared)
         try:
             for outcome in outcomes:
                 if isinstance(outcome, PipelineError) and not return_exceptions:

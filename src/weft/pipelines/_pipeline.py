@@ -342,12 +342,8 @@ class Pipeline:
         """
         from weft.pipelines import _mapping
 
-        over, given = self._mapped(inputs, map_over)
-        mode = _inputs.checked_mode(map_mode)
-        plan = self.plan(output_name)
-        _inputs.check(self, plan, given)
-        columns, shared = _inputs.columns_of(self.name, given, over, mode)
-        return _mapping.run(self, plan, columns, shared, mode, config, return_exceptions=return_exceptions)
+        plan, items = self._items(inputs, map_over, map_mode, output_name)
+        return _mapping.run(self, plan, items, config, return_exceptions=return_exceptions)
 
     async def amap(
         self,
@@ -362,13 +358,8 @@ class Pipeline:
         """Runs it for each of many items, under asyncio or trio. See `map`."""
         from weft.pipelines import _awaiting
 
-        over, given = self._mapped(inputs, map_over)
-        mode = _inputs.checked_mode(map_mode)
-        plan = self.plan(output_name)
-        _inputs.check(self, plan, given)
-        columns, shared = _inputs.columns_of(self.name, given, over, mode)
-        rows = _inputs.rows_of(columns, mode)
-        results = _awaiting.run_map(self, plan, over, rows, shared, config, return_exceptions=return_exceptions)
+        plan, items = self._items(inputs, map_over, map_mode, output_name)
+        results = _awaiting.run_map(self, plan, items, config, return_exceptions=return_exceptions)
         return [one async for one in results]
 
     def imap(
@@ -403,14 +394,8 @@ class Pipeline:
         """
         from weft.pipelines import _mapping
 
-        over, given = self._mapped(inputs, map_over)
-        mode = _inputs.checked_mode(map_mode)
-        plan = self.plan(output_name)
-        _inputs.check(self, plan, given)
-        columns, shared = _inputs.columns_of(self.name, given, over, mode, lazy=True)
-        return _mapping.iterate(
-            self, plan, columns, shared, mode, config, return_exceptions=return_exceptions, buffersize=buffersize
-        )
+        plan, items = self._items(inputs, map_over, map_mode, output_name, lazy=True)
+        return _mapping.iterate(self, plan, items, config, return_exceptions=return_exceptions, buffersize=buffersize)
 
     def aimap(
         self,
@@ -426,19 +411,20 @@ class Pipeline:
         """Runs it for each of many items, as an asynchronous iterator, under asyncio or trio. See `imap`."""
         from weft.pipelines import _awaiting
 
-        over, given = self._mapped(inputs, map_over)
+        plan, items = self._items(inputs, map_over, map_mode, output_name, lazy=True)
+        return _awaiting.run_map(self, plan, items, config, return_exceptions=return_exceptions, buffersize=buffersize)
+
+    def _items(
+        self, inputs: object, map_over: object, map_mode: object, output_name: Outputs, *, lazy: bool = False
+    ) -> tuple[Plan, _inputs.Items]:
+        """What a call is to run, and over what: everything that is wrong with either is told before anything runs."""
+        over = _inputs.checked_over(map_over, self.inputs)
+        given = _inputs.merged(self, {} if inputs is None else inputs, {})
         mode = _inputs.checked_mode(map_mode)
         plan = self.plan(output_name)
         _inputs.check(self, plan, given)
-        columns, shared = _inputs.columns_of(self.name, given, over, mode, lazy=True)
-        rows = _inputs.rows_of(columns, mode)
-        return _awaiting.run_map(
-            self, plan, over, rows, shared, config, return_exceptions=return_exceptions, buffersize=buffersize
-        )
-
-    def _mapped(self, inputs: object, map_over: object) -> tuple[tuple[str, ...], dict[str, Any]]:
-        over = _inputs.checked_over(map_over, self.inputs)
-        return over, _inputs.merged(self, {} if inputs is None else inputs, {})
+        columns, shared = _inputs.columns_of(self.name, given, over, mode, lazy=lazy)
+        return plan, _inputs.items_of(columns, shared, mode)
 
     def explain_cache(
         self,
