@@ -88,13 +88,14 @@ class Move:
 class _Comparison:
     """Calls of one function that are run here and away by turns, so that both get the same share of large ones."""
 
-    __slots__ = ("away", "cpu_here", "here", "turns", "wall_away")
+    __slots__ = ("away", "cpu_here", "here", "ready_here", "turns", "wall_away")
 
     def __init__(self) -> None:
         self.turns = itertools.count()
         self.here = 0
         self.away = 0
         self.cpu_here = 0  # nanoseconds, of all of them
+        self.ready_here = 0  # with those in which others had the CPU, as those away have them in their time
         self.wall_away = 0
 
     def is_here(self) -> bool:
@@ -102,10 +103,10 @@ class _Comparison:
         return next(self.turns) % 2 == 0
 
     def rates(self, cpus: float, workers: int) -> tuple[float, float] | None:
-        """Calls that get done in a second: here, where threads get so many CPUs, and away; None: not known yet."""
+        """Calls that get done in a second: here, with so many CPUs kept busy, and away. None: not known yet."""
         if self.here < _CALLS_TO_COMPARE or self.away < _CALLS_TO_COMPARE:
             return None
-        return cpus * 1e9 * self.here / max(self.cpu_here, 1), workers * 1e9 * self.away / max(self.wall_away, 1)
+        return cpus * 1e9 * self.here / max(self.ready_here, 1), workers * 1e9 * self.away / max(self.wall_away, 1)
 
 
 class _Subject:
@@ -559,10 +560,12 @@ class Router:
             subject.comparison = _Comparison()
 
     def _compare_here(self, subject: _Subject, comparison: _Comparison, fn: Any, args: Any, kwargs: Any) -> Any:
-        cpu = thread_time_ns()
+        cpu, delay = thread_time_ns(), _waited_for_cpu()
         result = fn(*args, **kwargs)
+        used = thread_time_ns() - cpu
         comparison.here += 1
-        comparison.cpu_here += thread_time_ns() - cpu
+        comparison.cpu_here += used
+        comparison.ready_here += used + _waited_for_cpu() - delay
         self._compare(subject, comparison)
         return result
 
@@ -570,7 +573,7 @@ class Router:
         owner, pool = None if self._owner is None else self._owner(), subject.away
         if owner is None or pool is None:
             return
-        rates = comparison.rates(max(subject.load.used, 0.1), min(owner.max_workers, pool.max_workers))
+        rates = comparison.rates(max(subject.load.wanted, 0.1), min(owner.max_workers, pool.max_workers))
         if rates is None:
             return
         here, away = rates
