@@ -253,6 +253,29 @@ def test_an_input_without_a_digest_is_told_and_not_cached(caplog: pytest.LogCapt
     assert "input 'x' holds something that cannot be told from others" in caplog.text
 
 
+def test_inputs_that_are_equal_and_differ_all_the_same() -> None:
+    """Also when their keys are remembered: each comes three times, among more of them than are."""
+
+    @node(output_name="kind")
+    def kind(x: Any, y: Any) -> str:
+        return f"{x!r} {y!r} {type(x).__name__}"
+
+    class Number(int):
+        """Equal to an int, and printed otherwise."""
+
+        def __repr__(self) -> str:
+            return "number"
+
+    cache = MemoryCache()
+    pipeline = Pipeline([kind], config=RuntimeConfig(cache=cache))
+    values = [1, True, 1.0, Number(1), 0.0, -0.0, 0, False, None, "", b"", "a" * 65, "a" * 64, "1", b"1", (1,), (True,)]
+    pairs = [(x, y) for x in values for y in (0, False, *range(1, 70))]
+    for _ in range(3):
+        for x, y in pairs:
+            assert pipeline.run(x=x, y=y) == {"kind": f"{x!r} {y!r} {type(x).__name__}"}
+    assert (cache.stats.stored, cache.stats.hits) == (len(pairs), 2 * len(pairs))
+
+
 def test_nested_maps_are_cached_node_by_node() -> None:
     cache = MemoryCache()
     config = RuntimeConfig(cache=cache)

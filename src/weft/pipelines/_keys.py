@@ -26,6 +26,10 @@ logger = logging.getLogger("weft.pipelines")
 _FORMAT = b"weft 1"
 """Changes when a key, or what is kept under it, is made otherwise."""
 
+_TOLD_BY_EQUALITY = frozenset({int, str, bytes, bool, type(None)})  # 0.0 equals -0.0
+_SMALL = 64  # characters
+_KNOWN = 1024  # sets of inputs
+
 
 class Keys:
     """The keys of one call's results. Function digests are taken when this is made.
@@ -35,7 +39,8 @@ class Keys:
     """
 
     def __init__(self, work: Work) -> None:
-        self._inner = {index: Keys(inner) for index, inner in work.inner.items() if inner.caches}
+        self._work = work
+        self._inner = {index: Keys(inner) for index, inner in work.inner.items() if inner.caches} if work.inner else {}
         self._functions: list[bytes | None] = [None] * len(work.options)
         for step in work.cached_steps:
             self._functions[step.index] = self._of_function(step)
@@ -50,6 +55,37 @@ class Keys:
     def inner(self, index: int) -> Keys | None:
         """Those of a step that is a pipeline mapped over items."""
         return self._inner.get(index)
+
+    def ahead(self, values: list[Any]) -> list[bytes | None]:
+        """The keys of all slots, as far as they can be known before anything has run.
+
+        Those that were made last for inputs that are small and plain are kept with the work: most of what a hit costs
+        is to make them.
+        """
+        known, small = self._work.known_keys, self._small(values)
+        found = None if small is None else known.get(small)
+        if found is not None:
+            return [*found]
+        keys = self.start(values)
+        for step in self._work.cached_steps:
+            if None not in [keys[slot] for slot in step.args]:
+                self.of_step(step, values, keys)
+        if small is not None:
+            if len(known) >= _KNOWN:
+                known.clear()
+            known[small] = (*keys,)
+        return keys
+
+    def _small(self, values: list[Any]) -> tuple[Any, ...] | None:
+        """What the keys are made of, if it is told from others by being equal and of the same type."""
+        parts: list[Any] = [*self._functions]
+        for _, slot, _ in self._parameters:
+            value = values[slot]
+            kind = type(value)
+            if kind not in _TOLD_BY_EQUALITY or ((kind is str or kind is bytes) and len(value) > _SMALL):
+                return None
+            parts += kind, value
+        return (*parts,)
 
     def start(self, values: list[Any]) -> list[bytes | None]:
         """The keys of all slots at the beginning: those of what comes from outside."""

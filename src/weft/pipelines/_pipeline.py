@@ -272,9 +272,9 @@ class Pipeline:
             except TypeError:  # of the call: an error in a node is a PipelineError
                 _inputs.check(self, self.plan(), given)
                 raise
-        from weft.pipelines import _running
+        from weft.pipelines._running import run
 
-        return _running.run(self, self.plan(output_name), given, config)
+        return run(self, self.plan(output_name), given, config)
 
     async def arun(
         self,

@@ -66,6 +66,8 @@ class Runner:
         plan = self._plan
         values = plan.start(given)
         keys, skipped = (None, ()) if self._keys is None else self.look_up(values)
+        if self._hooks is None and len(skipped) == len(plan.steps):
+            return plan.results(values)
         opened: dict[str, float] = {}
         for step in plan.steps:
             if step.index in skipped:
@@ -177,10 +179,7 @@ class Runner:
         """The keys as far as they are known, and the steps that need not run: True for those that were found."""
         assert self._keys is not None
         plan, options = self._plan, self._work.options
-        keys = self._keys.start(values)
-        for step in self._work.cached_steps:
-            if None not in [keys[slot] for slot in step.args]:
-                self._keys.of_step(step, values, keys)
+        keys = self._keys.ahead(values)
         skipped: dict[int, bool] = {}
         needed = {slot for _, slot in plan.outputs}
         for step in reversed(plan.steps):

@@ -90,6 +90,11 @@ class Work:
         return tuple(found.values())
 
     @cached_property
+    def known_keys(self) -> dict[tuple[Any, ...], tuple[bytes | None, ...]]:
+        """What `_keys.Keys` has made for inputs that come again."""
+        return {}
+
+    @cached_property
     def cached_steps(self) -> tuple[Step, ...]:
         """The steps that have a cache."""
         return tuple(step for step, one in zip(self.plan.steps, self.options, strict=True) if one.cache is not None)
