@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ARGS ?=
-TEST_ABREAST ?= 1
+TEST_ABREAST ?= 2
 STRESS_RUNS ?= 20
 STRESS_ABREAST ?= 2
 
@@ -19,10 +19,6 @@ demo: ## the main job: analyse the standard library's source, in parallel (ARGS=
 .PHONY: test
 test: ## all tests, on every interpreter (TEST_ABREAST at a time), and the C++ tests (ARGS="tests/test_run.py -k auto" for some)
 	@tools/test --native --abreast $(TEST_ABREAST) $(ARGS)
-
-.PHONY: test-actors
-test-actors: ## the tests of weft.actors, on every interpreter, one after the other
-	@tools/test tests/actors $(ARGS)
 
 .PHONY: test-engines
 test-engines: ## pipelines on real engines, one after the other, the long tests too, on 3.13 and 3.14 (WEFT_ENGINES="dask ray" for some)

@@ -53,7 +53,7 @@ def test_a_program_and_what_its_tasks_did(program: Path) -> None:
     assert "  done    50" in lines
     assert "  failed  1" in lines
     assert any(line.startswith("  double") and " in 50 runs: " in line for line in lines)
-    assert any(line.startswith("  io_0 (threads)") for line in lines)
+    assert any(line.startswith(("  io_0 (threads)", "  io_1 (threads)")) for line in lines)  # one may have done it all
 
 
 def test_a_module_and_a_trace_that_is_kept(program: Path, tmp_path: Path) -> None:
