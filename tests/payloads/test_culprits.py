@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.lateness import Late
+from tests.lateness import Late, check_within, crowding
 from tests.payloads import tasks
 from weft._payloads import culprits
 from weft._payloads.calling import pack_call
@@ -220,14 +220,15 @@ def test_a_huge_argument_beside_the_culprit(beside: str) -> None:
     args = (huge, tasks.Config({"sock": lock}))
     seconds, error = seconds_to_find(TypeError("no"), lock, **{"args[0]": huge, "args[1]": args[1]})
     assert error.path == "args[1].config['sock']"
-    if seconds > 0.1:
-        raise Late(f"{seconds:.3f} s")
+    check_within(seconds, 0.1)
 
 
 def test_directly_in_a_huge_argument() -> None:
     lock = threading.Lock()
     huge = [*range(500_000), lock, *range(500_000)]
     error = refused(huge)
+    if error.path is None and crowding() > 1:
+        raise Late("time was over before it was found")
     assert error.path == "args[0][500000]"
 
 
@@ -238,8 +239,7 @@ def test_one_that_is_not_found_in_time_is_still_an_error_in_time() -> None:
     seconds, error = seconds_to_find(TypeError("no"), lock, **{"args[0]": huge})
     assert error.path in {None, "args[0][499995][0][1]"}
     assert str(error).startswith(("something in args[0] cannot be pickled: TypeError: no; ", "args[0][499995][0][1] "))
-    if seconds > 0.1:
-        raise Late(f"{seconds:.3f} s")
+    check_within(seconds, 0.1)
 
 
 def test_pickle_s_own_notes_lead_into_a_huge_argument() -> None:
@@ -262,8 +262,7 @@ def test_pickle_s_own_notes_lead_into_a_huge_argument() -> None:
     error.__notes__.insert(1, "when serializing dict item 'config'")
     seconds, found = seconds_to_find(error, lock, **{"args[0]": 1, "args[1]": huge})
     assert found.path == "args[1][499995][0][1].config[1]"
-    if seconds > 0.1:
-        raise Late(f"{seconds:.3f} s")
+    check_within(seconds, 0.1)
 
 
 def test_too_deep_a_list_is_told_as_such() -> None:
@@ -278,8 +277,7 @@ def test_too_deep_a_list_is_told_as_such() -> None:
     assert "nested" in str(error)
     assert len(str(error)) < 1000
     # Down it goes level by level: what frees a list of lists does not recurse.
-    if seconds > 0.5:  # pickling itself takes the most of it
-        raise Late(f"{seconds:.3f} s")
+    check_within(seconds, 0.5, "pickling itself takes the most of it")
 
 
 def test_a_long_chain_of_objects() -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.lateness import Late
+from tests.lateness import check_within
 
 SLOW = {
     *("asyncio", "concurrent.futures", "inspect", "logging", "multiprocessing", "pickle", "re", "runpy", "threading"),
@@ -64,5 +64,4 @@ def test_a_first_result_loads_nothing_slow() -> None:
 @pytest.mark.invariant(10)
 def test_a_first_result_is_quick() -> None:
     seconds = min(session()[0] for _ in range(5))
-    if seconds > 0.020:
-        raise Late(f"{seconds:.3f} s")
+    check_within(seconds, 0.020)
