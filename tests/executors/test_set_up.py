@@ -39,7 +39,8 @@ def test_around_the_tasks_of_each_worker(make: Any, log: Path) -> None:
         used = {future.result(PATIENCE) for future in futures}
         assert "left" not in lines(log)
     said = lines(log)
-    assert said.count("entered") == said.count("left") == len(used) >= 1
+    # One may have done all before the other was there.
+    assert said.count("entered") == said.count("left") >= len(used) >= 1
     assert said[-1] == "left"
 
 
