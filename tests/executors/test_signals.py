@@ -5,6 +5,7 @@ processes.
 """
 
 import os
+import random
 import select
 import signal
 import subprocess
@@ -444,3 +445,48 @@ def test_a_handler_that_raises_while_a_worker_is_started() -> None:
         ended = finish_child(process, 40)
     assert ended.status == 0, ended
     assert ended.output.splitlines() == ["raised from the handler"] * 2
+
+
+STARTS_AND_INTERRUPTS = (
+    HEAD
+    + r"""
+# Interrupts at every moment of a pool's first tasks, most of which is the start of its threads.
+import faulthandler, logging, random
+logging.disable()
+sys.setswitchinterval(1e-6)
+rng = random.Random(int(sys.argv[2]))
+armed = False
+
+def interrupt(*_):
+    global armed
+    if armed:
+        armed = False
+        raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+signal.signal(signal.SIGINT, interrupt)  # what the core raises again when it may not be raised where it came
+caught = 0
+for number in range(int(sys.argv[1])):
+    faulthandler.dump_traceback_later(20, exit=True)
+    armed = True
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.00001, 0.0004))
+            for _ in range(8):
+                pool.submit(time.sleep, 0.0001)
+    except KeyboardInterrupt:
+        caught += 1
+    armed = False
+say(f"caught {caught > 0}")
+started = threading.Thread(target=say, args=("and threads begin",))
+started.start()
+started.join(20)
+"""
+)
+
+
+@pytest.mark.deadline(times(1000, 60))
+def test_interrupts_while_threads_are_started_leave_no_lock_of_threading_behind(rng: random.Random) -> None:
+    with start_child(STARTS_AND_INTERRUPTS, str(times(20_000, 500)), str(rng.randrange(1 << 32))) as process:
+        ended = finish_child(process, times(900, 50))
+    assert (ended.status, ended.output.splitlines()) == (0, ["caught True", "and threads begin"]), ended.errors[-3000:]

@@ -9,15 +9,6 @@ Pinned by tests/actors/test_locks.py.
 
 from __future__ import annotations
 
-import threading
+from weft.executors._worker_threads import let_go
 
 __all__ = ["let_go"]
-
-
-def let_go(lock: threading.RLock) -> None:
-    """Gives back a lock as often as the calling thread has it."""
-    try:
-        while True:
-            lock.release()
-    except RuntimeError:  # it is not this thread's any more
-        pass

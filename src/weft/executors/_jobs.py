@@ -21,6 +21,7 @@ from uuid import uuid4
 
 from weft.errors import WorkerCrashed
 from weft.executors._cluster import ClusterExecutor, ClusterFuture
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["Call", "Job", "JobExecutor"]
 
@@ -116,7 +117,7 @@ class JobExecutor(ClusterExecutor):
                 return
             job = self._enter_lock_held(calls)
         name = f"weft-{self._engine.lower()}-{next(self._queue.numbers)}"
-        self._make_thread(lambda: self._run(job), name).start()
+        start_thread(self._make_thread(lambda: self._run(job), name))
 
     def _enter_lock_held(self, calls: list[Call]) -> Job:
         job = Job(calls)

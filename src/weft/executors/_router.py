@@ -44,6 +44,7 @@ from weft._payloads.moved import there_and_back
 from weft._payloads.seeds import run_seeded
 from weft.errors import PayloadError
 from weft.executors._map import run_chunk, run_one
+from weft.executors._worker_threads import start_thread
 
 if TYPE_CHECKING:
     from weft.executors._pool import PoolExecutor
@@ -248,7 +249,7 @@ class Router:
         owner._route(self)
         self._thread = threading.Thread(target=self._work, name="weft-auto", daemon=True)
         try:
-            self._thread.start()
+            start_thread(self._thread)
         except RuntimeError as error:  # no more threads: what is measured comes to nothing, tasks run all the same
             owner._route(None)
             _logger.debug("auto does without measuring: %s", error)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 
 from weft import _core
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["Spares", "spares", "wanted"]
 
@@ -92,7 +93,7 @@ class Spares:
             return
         self._maker = threading.Thread(target=self._make, args=(pause, self._closings), name="weft-spares", daemon=True)
         try:
-            self._maker.start()
+            start_thread(self._maker)
         except BaseException as error:
             self._maker = None
             if not isinstance(error, RuntimeError):  # no more threads, or Python ends: do without

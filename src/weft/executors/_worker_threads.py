@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from weft import _core
 from weft._payloads.starting import enter
@@ -20,25 +21,64 @@ from weft._payloads.starting import enter
 _STARTS_WITHIN = 10.0  # seconds that a thread may take to begin, once it was asked to
 
 
-class _Started(threading.Event):
-    """What `Thread.start()` waits for, without end: on the free-threaded 3.13 it was seen not to hear that it is set.
+class _Started:
+    """What `Thread.start()` waits for, in place of an `Event`, of which it asks no more than this.
 
-    A loop that starts threads and does nothing else comes to a stand there after some ten thousand, on a busy machine.
+    An `Event` has a lock that both sides take, and Ctrl-C in the one that waits may leave it taken: then the thread
+    never begins. Here a lock is only what one waits at. On the free-threaded 3.13, besides, an `Event` was seen not to
+    hear that it is set: a loop that starts threads and does nothing else comes to a stand there after some ten
+    thousand, on a busy machine. So whoever waits looks again.
     """
 
-    def wait(self, timeout: float | None = None) -> bool:
-        if timeout is not None:
-            return super().wait(timeout)
-        while not super().wait(0.1):
-            pass
+    def __init__(self) -> None:
+        self._at_fork_reinit()
+        self._is_set = False
+
+    def _at_fork_reinit(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def set(self) -> None:
+        if not self._is_set:
+            self._is_set = True
+            self._gate.release()
+
+    def wait(self) -> bool:
+        while not self._is_set:
+            if self._gate.acquire(timeout=0.1):
+                self._gate.release()
         return True
 
 
 def start_thread(thread: threading.Thread) -> None:
-    """Starts a thread, and does not wait for ever where `Thread.start()` would."""
-    if hasattr(thread, "_started"):  # private; without it, a thread is started as anybody's
+    """Starts a thread, and does not wait for ever where `Thread.start()` would.
+
+    Nor does it leave a lock behind when it is interrupted. From 3.14 on Ctrl-C may come between the moment at which
+    `Thread.start()` has taken the lock of all threads and that from which it would give it back: no thread of the
+    process could begin or end any more.
+    """
+    lock = getattr(threading, "_active_limbo_lock", None)  # private, as `_started`; without them, as anybody's thread
+    held = lock is None or lock._is_owned()
+    if hasattr(thread, "_started"):
         thread._started = _Started()  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-    thread.start()
+    try:
+        thread.start()
+    except BaseException:
+        if not held:
+            let_go(lock)
+        raise
+
+
+def let_go(lock: Any) -> None:
+    """Gives back an `RLock` as often as the calling thread has it."""
+    try:
+        while True:
+            lock.release()
+    except RuntimeError:  # it is not this thread's any more
+        pass
 
 
 class WorkerThreads:

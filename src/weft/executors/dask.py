@@ -23,6 +23,7 @@ from uuid import uuid4
 from weft._payloads import far
 from weft.errors import InvalidSetting, WorkerCrashed
 from weft.executors._cluster import LARGE, PATIENCE, ClusterExecutor, ClusterFuture, imported, unreachable
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["DaskExecutor"]
 
@@ -134,7 +135,7 @@ class DaskExecutor(ClusterExecutor):
             if not self._fetcher:
                 thread = threading.Thread(target=self._fetch, name="weft-dask-results", daemon=True)
                 self._fetcher.append(thread)
-                thread.start()
+                start_thread(thread)
 
     def _fetch(self) -> None:
         while (first := self._ended.get()) is not None:
@@ -228,7 +229,7 @@ def _knock(distributed: Any, address: str, security: Any) -> None:
 
     answer: SimpleQueue[Exception | None] = SimpleQueue()
     # In a thread of its own, as the caller may have a loop. It is not waited for: to give up takes it ten seconds more.
-    threading.Thread(target=run, name="weft-dask-knock", daemon=True).start()
+    start_thread(threading.Thread(target=run, name="weft-dask-knock", daemon=True))
     try:
         error = answer.get(timeout=PATIENCE)
     except Empty:

@@ -20,6 +20,7 @@ from typing import Any
 
 from weft.errors import InvalidSetting, WorkerCrashed
 from weft.executors._cluster import PATIENCE, ClusterExecutor, ClusterFuture, imported
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["ModalExecutor"]
 
@@ -74,7 +75,7 @@ class ModalExecutor(ClusterExecutor):
         self._over = asyncio.Event()
         ready: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._serve, args=(ready,), name="weft-modal", daemon=True)
-        self._thread.start()
+        start_thread(self._thread)
         self._wait_until(ready)
 
     def __repr__(self) -> str:

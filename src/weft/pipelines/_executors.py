@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from weft.config import RuntimeConfig, check_count, check_executor
 from weft.errors import InvalidSetting, PipelineError
 from weft.executors import SerialExecutor, ThreadPoolExecutor
+from weft.executors._worker_threads import start_thread
 from weft.pipelines._places import Places, shares_objects
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class AsyncExecutor(Executor):
             self._loop = asyncio.new_event_loop()
             self._slots = None if self._most is None else asyncio.Semaphore(self._most)
             self._thread = threading.Thread(target=self._run, args=(self._loop,), name="weft-async-loop", daemon=True)
-            self._thread.start()
+            start_thread(self._thread)
         return self._loop
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:

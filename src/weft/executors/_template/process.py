@@ -34,6 +34,7 @@ from weft.executors._template import surroundings
 from weft.executors._template.launch import Orders, spawn
 from weft.executors._template.messages import MOST_DESCRIPTORS, ancillary, frame, receive
 from weft.executors._template.worker_process import WorkerProcess
+from weft.executors._worker_threads import start_thread
 
 __all__ = ["TemplateDied", "TemplateProcess"]
 
@@ -109,7 +110,7 @@ class TemplateProcess:
         self._watch = _watch(self.pid)
         self._reader = threading.Thread(target=self._read, name="weft-template", daemon=daemon)
         try:
-            self._reader.start()
+            start_thread(self._reader)
         except BaseException:
             self._kill_and_reap()
             with self._sending:
