@@ -49,6 +49,13 @@ async def cancelled_while(
     return took, longest, nursery.abandoned
 
 
+# An interrupt that hits trio's own code leaves a loop that says so in destructors; in a thread these may be run by anybody.
+a_loop_that_was_interrupted = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning", "ignore:Trio guest run:RuntimeWarning"
+)
+
+
+@a_loop_that_was_interrupted
 @pytest.mark.parametrize("fn", [functions.spin_async, functions.spin])
 def test_a_child_that_spins_in_python_is_stopped_and_the_parents_loop_lives(run: Run, spawn: str, fn) -> None:
     took, longest, abandoned = run(cancelled_while, spawn, fn)
@@ -75,8 +82,7 @@ def test_a_process_stuck_in_c_is_killed(run: Run, method: str) -> None:
     check_within(took, 2.0)
 
 
-# An interrupt that hits trio's own code leaves a loop that says so in destructors; in a thread these may be run by anybody.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore:Trio guest run:RuntimeWarning")
+@a_loop_that_was_interrupted
 def test_one_that_ignores_cancellation_is_interrupted(run: Run, spawn: str) -> None:
     took, _, abandoned = run(cancelled_while, spawn, functions.ignore_cancellation, 0.2, 10.0, until=8.0)
     assert abandoned == 0
