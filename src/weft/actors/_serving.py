@@ -227,14 +227,19 @@ class Serving:
         except BaseException as error:
             outcome = error
         assert isinstance(outcome, BaseException)
-        if isinstance(outcome, Interrupted) and self._ended.is_set():
-            self._answer(CANCELLED, number)
-            return
-        try:
-            self._answer(ERROR, number, dump_failure(outcome))
-        except BaseException as error:
-            sys.excepthook(type(error), error, error.__traceback__)
-            self._answer(ERROR, number, dump_failure(RuntimeError(f"an exception could not be packed: {error!r}")))
+        data = None
+        while data is None:
+            if isinstance(outcome, Interrupted) and self._ended.is_set():
+                self._answer(CANCELLED, number)
+                return
+            try:
+                data = dump_failure(outcome)
+            except Interrupted:  # asked to stop once more, while it is told what came of that
+                continue
+            except BaseException as error:
+                sys.excepthook(type(error), error, error.__traceback__)
+                data = dump_failure(RuntimeError(f"an exception could not be packed: {error!r}"))
+        self._answer(ERROR, number, data)
 
     def _answer(self, kind: int, number: int, head: bytes = b"") -> None:
         with suppress(ChannelClosed):
