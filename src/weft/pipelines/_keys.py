@@ -81,7 +81,7 @@ class Keys:
         parts: list[Any] = [*self._functions]
         for _, slot, _ in self._parameters:
             value = values[slot]
-            kind = type(value)
+            kind: type[Any] = type(value)
             if kind not in _TOLD_BY_EQUALITY or ((kind is str or kind is bytes) and len(value) > _SMALL):
                 return None
             parts += kind, value
