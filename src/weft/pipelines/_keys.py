@@ -11,7 +11,7 @@ Any thread may use one of these, and several at a time. Pinned by tests/pipeline
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from weft.pipelines._digests import NoDigest, digest_of, function_digest, joined
 
@@ -80,9 +80,9 @@ class Keys:
         """What the keys are made of, if it is told from others by being equal and of the same type."""
         parts: list[Any] = [*self._functions]
         for _, slot, _ in self._parameters:
-            value = values[slot]
-            kind: type[Any] = type(value)
-            if kind not in _TOLD_BY_EQUALITY or ((kind is str or kind is bytes) and len(value) > _SMALL):
+            value: object = values[slot]
+            kind = type(value)
+            if kind not in _TOLD_BY_EQUALITY or ((kind is str or kind is bytes) and len(cast("str", value)) > _SMALL):
                 return None
             parts += kind, value
         return (*parts,)
