@@ -77,13 +77,31 @@ with ThreadPoolExecutor(1, thread_name_prefix="io") as pool:
     assert ": stuck_in_a_task, for " in said
 
 
+def test_the_watchdog_that_reads_frames_of_running_threads_is_left_out_where_python_runs(tmp_path: Path) -> None:
+    """It crashes a process now and then, before 3.14."""
+    path = tmp_path / "hang.txt"
+    run(
+        """
+def busy(): return [n for n in (m + 1 for m in range(5))]
+for _ in range(60):
+    end = time.monotonic() + 0.03
+    with dump_on_hang(0.001, path=sys.argv[1]):
+        while time.monotonic() < end:
+            (lambda: busy())()
+""",
+        path,
+    )
+    said = path.read_text()
+    assert said.count("Timeout (0.001 s)!") == said.count("Timeout"), said  # how weft's thread writes it
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a C library that ctypes can call with the GIL held")
 def test_code_that_holds_the_gil_is_written_about_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "hang.txt"
     ended = run(
         """
 import ctypes
-def hold(): ctypes.PyDLL(None).sleep(1)
+def hold(): ctypes.PyDLL(None).sleep(5)
 with dump_on_hang(0.2, path=sys.argv[1]):
     hold()
     print(json.dumps(text(sys.argv[1])))

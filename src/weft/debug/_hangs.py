@@ -1,10 +1,11 @@
 """`dump_on_hang`: a block that takes too long has all stacks written to a file, and goes on.
 
-Two watch over a block. `faulthandler`'s watchdog, a C thread that needs no GIL, writes every thread's stack at the
-moment; Python has one of those in a process, so it is set for the block that is up next. A thread of weft's, which
-needs the GIL, comes `_AFTER` later: it writes what the watchdog did not (for other blocks that are up, or since
-somebody else has set the watchdog meanwhile), adds what `dump` says of pools and actors, and sets the watchdog for the
-next block. So a hang that holds the GIL leaves the stacks for the block that was up first, any other hang leaves all.
+Two watch over a block. A thread of weft's writes every thread's stack at the moment, and what `dump` says of pools and
+actors. It needs the GIL; where something holds that for good, `faulthandler`'s watchdog, a C thread that needs none,
+writes the stacks `_GIL_IS_HELD_AFTER` later. Python has one of those in a process, so it is set for the block that is
+up next. So a hang that holds the GIL leaves the stacks for the block that was up first, any other hang leaves all.
+The watchdog is the last resort, since it reads the frames of threads while they run: before 3.14 that crashes a process
+now and then, unless they stand still. weft's thread has the GIL, or the world stopped, while it reads.
 
 The thread ends with the last block, and is waited for. In a forked child nothing is watched: the watchdog is not set
 while a process forks.
@@ -33,7 +34,7 @@ from weft.executors._worker_threads import start_thread
 
 __all__ = ["HangWatch", "dump_on_hang"]
 
-_AFTER: Final = 0.1  # seconds that the C watchdog has to write before this thread looks
+_GIL_IS_HELD_AFTER: Final = 2.0  # seconds in which weft's thread has not had its turn
 _LOOK_AGAIN: Final = 1.0  # seconds; the free-threaded 3.13 may overlook a notice
 _LONGEST: Final = 4_000_000.0  # seconds; about what faulthandler takes
 
@@ -100,7 +101,7 @@ class HangWatch:
         return self._file.descriptor
 
     def write_up(self) -> None:
-        """Its time is up: writes what the watchdog has not, and what only Python can say."""
+        """Its time is up: writes the stacks, unless the watchdog has, and what only Python can say."""
         import faulthandler
 
         self._done = True
@@ -159,23 +160,32 @@ class _Watches:
         following = min(waiting, key=lambda watch: watch.up_at, default=None)
         if following is self._set_for:
             return
-        if self._set_for is not None:
-            faulthandler.cancel_dump_traceback_later()
+        self._cancel_watchdog_lock_held()
         self._set_for = following
         if following is not None:
-            left = max(0.001, following.up_at - time.monotonic())
+            left = max(0.0, following.up_at - time.monotonic()) + _GIL_IS_HELD_AFTER
             faulthandler.dump_traceback_later(left, file=following.descriptor())
+
+    def _cancel_watchdog_lock_held(self) -> None:
+        """Returns when it is certain that it writes no more."""
+        if self._set_for is not None:
+            import faulthandler
+
+            faulthandler.cancel_dump_traceback_later()
+            self._set_for = None
 
     def _run(self) -> None:
         me = threading.current_thread()
         with self._changed:
             while self._thread is me:
                 now = time.monotonic()
-                for watch in self._entered:
-                    if not watch.is_done and watch.up_at + _AFTER <= now:
-                        watch.write_up()
+                up = [watch for watch in self._entered if not watch.is_done and watch.up_at <= now]
+                if up:
+                    self._cancel_watchdog_lock_held()
+                for watch in up:
+                    watch.write_up()
                 self._set_watchdog_lock_held()
-                waiting = [watch.up_at + _AFTER for watch in self._entered if not watch.is_done]
+                waiting = [watch.up_at for watch in self._entered if not watch.is_done]
                 left = min(waiting, default=float("inf")) - time.monotonic()
                 self._changed.wait(min(max(0.0, left), _LOOK_AGAIN))
 
@@ -183,11 +193,7 @@ class _Watches:
 
     def before_fork(self) -> None:
         self._changed.acquire()
-        if self._set_for is not None:
-            import faulthandler
-
-            faulthandler.cancel_dump_traceback_later()
-            self._set_for = None
+        self._cancel_watchdog_lock_held()
 
     def after_fork_in_parent(self) -> None:
         self._set_watchdog_lock_held()
@@ -210,9 +216,9 @@ if hasattr(os, "register_at_fork"):
 def dump_on_hang(seconds: float, *, path: str | os.PathLike[str]) -> HangWatch:
     """Has all stacks written to a file if a block is not left in time. The block goes on.
 
-    Written are the Python stacks of all threads of this interpreter, at the moment, also while something holds the GIL;
-    then, as soon as Python runs, what `dump` says: what each worker runs, and how each actor is. What the file holds
-    is kept, and the new appended. If nothing was written, and the file was not there before, it is removed again.
+    Written are the Python stacks of all threads of this interpreter, at the moment, or two seconds later while something
+    holds the GIL; then, as soon as Python runs, what `dump` says: what each worker runs, and how each actor is. What
+    the file holds is kept, and the new appended. If nothing was written, and the file was not there before, it is removed again.
 
     Blocks may be nested, and several threads may have one each; they may share a file. If something holds the GIL for
     good, only the block that is up first is written about. The watchdog is that of `faulthandler.dump_traceback_later`,
