@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import logging
 import os
+import random
 import signal
 import sys
 import threading
@@ -255,18 +256,12 @@ def test_submitting_on_after_a_failure_ends_the_block_and_adds_nothing() -> None
 
 
 def test_the_blocks_own_failure_is_in_the_group(pool: concurrent.futures.Executor) -> None:
-    both = threading.Event()
-
-    def task() -> None:
-        both.wait(30)
-        raise ValueError("task")
-
-    with pytest.raises(ExceptionGroup) as caught, weft.TaskGroup(pool) as group:
+    gate = threading.Lock()  # an Event's wait that is interrupted may fail instead: its own lock is lost then
+    with pytest.raises(ExceptionGroup) as caught, gate, weft.TaskGroup(pool) as group:
         group.submit(lambda: None).result()
         running = threading.Event()
-        group.submit(lambda: (running.set(), both.wait(30)))
+        group.submit(lambda: (running.set(), gate.acquire(timeout=0.2)))
         assert running.wait(30)
-        both.set()
         raise KeyError("block")
     assert [type(error) for error in caught.value.exceptions] == [KeyError]
 
@@ -370,6 +365,39 @@ def test_ctrl_c_while_the_end_is_waited_for() -> None:
         assert waiting.cancelled()
         assert isinstance(spinning.exception(30), Interrupted)
     presser.join()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="signals")
+@pytest.mark.invariant(4)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a finalizer of Python's is interrupted
+def test_handlers_that_raise_leave_no_lock_taken(rng: random.Random) -> None:
+    """Wherever they raise: each group ends, and so does the pool."""
+
+    class Raised(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Raised
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    interrupted = 0
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(abs, range(100)))
+            end = time.monotonic() + 0.5
+            while time.monotonic() < end or not interrupted:
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.00001, 0.002))
+                    try:
+                        with weft.TaskGroup(pool) as group:
+                            for number in range(40):
+                                group.submit(abs, number)
+                    finally:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+                except* Raised:
+                    interrupted += 1
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_tracebacks_lead_to_the_task(pool: concurrent.futures.Executor) -> None:

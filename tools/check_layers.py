@@ -17,7 +17,18 @@ PACKAGE = ROOT / "src" / "weft"
 
 LAYERS = [
     {"_core"},
-    {"errors", "config", "_capabilities", "_cgroups", "_decisions", "_ending", "_live", "_payloads", "_reset"},
+    {
+        "errors",
+        "config",
+        "_capabilities",
+        "_cgroups",
+        "_decisions",
+        "_ending",
+        "_live",
+        "_locks",
+        "_payloads",
+        "_reset",
+    },
     {"futures", "parallel", "kernels", "execution"},
     {"executors"},
     {"_run", "_flavors", "_rules", "aio", "compat"},

@@ -25,7 +25,7 @@ from weft.testing._plugin import chosen_methods
 
 HERE = [method for method in METHODS if lacks(method) is None]
 
-PATIENCE = 20.0
+PATIENCE = 50.0
 """Seconds after which nothing comes any more."""
 
 type Run = Callable[..., Any]

@@ -98,7 +98,7 @@ def test_one_that_cleans_up_gets_its_grace(run: Run, spawn: str, tmp_path: Path)
 
 @pytest.mark.methods("thread", "process")
 def test_many_that_fail_at_once_end_within_one_grace_period(run: Run, method: str) -> None:
-    count, grace = 25, 2.0
+    count, grace = 12, 2.0
 
     async def main() -> float:
         with pytest.raises(ExceptionGroup) as caught:

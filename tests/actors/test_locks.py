@@ -13,8 +13,8 @@ from tests.actors import functions
 from tests.actors.conftest import PATIENCE, Run
 from tests.executors.child import times
 from weft import _core
+from weft._locks import let_go
 from weft.actors import open_nursery
-from weft.actors._locks import let_go
 from weft.actors._loops import here
 from weft.actors._spawn._child_handle import ThreadChild
 from weft.actors._worker import Worker

@@ -283,6 +283,6 @@ def compute_for_ever(number: int) -> int:
         compute(number)
 
 
-def compute_for(milliseconds: int, home: int, elsewhere: int) -> int:
+def compute_for(rounds: int, home: int, elsewhere: int) -> int:
     """So much work; in another process than this one, so many times that."""
-    return sum(map(compute, range(milliseconds * (1 if os.getpid() == home else elsewhere))))
+    return sum(map(compute, range(rounds * (1 if os.getpid() == home else elsewhere))))

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,12 +36,12 @@ class Adaptive:
     def codes(self) -> list[str]:
         return [move.code for move in self.moves]
 
-    def until_told(self, code: str, fn: Any = tasks.compute, *args: Any) -> None:
+    def until_told(self, code: str, fn: Any = tasks.compute, *args: Any, numbers: Iterable[int] = range(60)) -> None:
         """Keeps it busy until something is found out; on a busy machine that takes more than one look."""
         end = time.monotonic() + 45
         while code not in self.codes():
             assert time.monotonic() < end, f"not told {code!r}, but {self.moves}"
-            for future in [self.pool.submit(fn, number, *args) for number in range(60)]:
+            for future in [self.pool.submit(fn, number, *args) for number in numbers]:
                 future.result(PATIENCE)
 
 
@@ -255,8 +255,8 @@ def test_one_that_is_slower_there_comes_back(make: Any, monkeypatch: pytest.Monk
     assert adaptive.pool.submit(tasks.compute_and_tell, 1).result(PATIENCE)[1] == os.getpid()
 
 
-def work_through(adaptive: Adaptive, milliseconds: int, elsewhere: int, count: int) -> None:
-    futures = [adaptive.pool.submit(tasks.compute_for, milliseconds, os.getpid(), elsewhere) for _ in range(count)]
+def work_through(adaptive: Adaptive, rounds: int, elsewhere: int, count: int) -> None:
+    futures = [adaptive.pool.submit(tasks.compute_for, rounds, os.getpid(), elsewhere) for _ in range(count)]
     for future in futures:
         future.result(PATIENCE)
 
@@ -265,7 +265,7 @@ def work_through(adaptive: Adaptive, milliseconds: int, elsewhere: int, count: i
 def test_calls_that_become_larger_stay_away(make: Any) -> None:
     """That fewer of them get done is not because they were moved."""
     adaptive = make()
-    adaptive.until_told("measured_gil_bound", tasks.compute_for, os.getpid(), 1)
+    adaptive.until_told("measured_gil_bound", tasks.compute_for, os.getpid(), 1, numbers=[2] * 60)
     work_through(adaptive, 20, 1, 160)
     assert "moved_back" not in adaptive.codes()
     (subject,) = adaptive.pool._router._subjects.values()
@@ -276,7 +276,7 @@ def test_calls_that_become_larger_stay_away(make: Any) -> None:
 @needs_gil
 def test_calls_that_take_longer_there_come_back(make: Any) -> None:
     adaptive = make()
-    adaptive.until_told("measured_gil_bound", tasks.compute_for, os.getpid(), 1)
+    adaptive.until_told("measured_gil_bound", tasks.compute_for, os.getpid(), 1, numbers=[2] * 60)
     end = time.monotonic() + 45
     while "moved_back" not in adaptive.codes():
         assert time.monotonic() < end

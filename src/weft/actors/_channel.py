@@ -21,8 +21,8 @@ from contextlib import suppress
 
 import anyio
 
+from weft._locks import let_go
 from weft.actors._frames import Buffer, Decoder, Frame, encode
-from weft.actors._locks import let_go
 from weft.actors._loops import Loop, here
 from weft.actors._memory import LEAST, Memory, Slip
 from weft.errors import ChannelClosed, ChannelFault

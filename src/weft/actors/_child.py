@@ -26,6 +26,7 @@ from typing import Any, cast
 
 import anyio
 
+from weft._locks import let_go
 from weft._payloads import asides
 from weft._payloads.failures import dump_failure
 from weft._payloads.main_module import prepare_main
@@ -33,7 +34,6 @@ from weft.actors._channel import Channel
 from weft.actors._frames import FAILED, READY, SAID
 from weft.actors._handshake import Words, hear_spec, say, say_hello
 from weft.actors._identity import Actor, be
-from weft.actors._locks import let_go
 from weft.actors._memory import Lending, Memory, SharedMemory
 from weft.actors._serving import Serving
 from weft.errors import ChannelClosed, Interrupted

@@ -21,7 +21,7 @@ from typing import Any
 import anyio
 
 from weft import _core
-from weft.actors._locks import let_go
+from weft._locks import let_go
 from weft.actors._loops import Loop
 from weft.errors import Interrupted
 from weft.executors._worker_threads import start_thread

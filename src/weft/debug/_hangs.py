@@ -216,9 +216,10 @@ if hasattr(os, "register_at_fork"):
 def dump_on_hang(seconds: float, *, path: str | os.PathLike[str]) -> HangWatch:
     """Has all stacks written to a file if a block is not left in time. The block goes on.
 
-    Written are the Python stacks of all threads of this interpreter, at the moment, or two seconds later while something
-    holds the GIL; then, as soon as Python runs, what `dump` says: what each worker runs, and how each actor is. What
-    the file holds is kept, and the new appended. If nothing was written, and the file was not there before, it is removed again.
+    Written are the Python stacks of all threads of this interpreter, at the moment, or two seconds later while
+    something holds the GIL; then, as soon as Python runs, what `dump` says: of each worker and actor. What
+    the file holds is kept, and the new appended. If nothing was written, and the file was not there before, it is
+    removed again.
 
     Blocks may be nested, and several threads may have one each; they may share a file. If something holds the GIL for
     good, only the block that is up first is written about. The watchdog is that of `faulthandler.dump_traceback_later`,

@@ -13,9 +13,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from weft import _core
+from weft._locks import let_go
 from weft._payloads.starting import enter
 
 _STARTS_WITHIN = 10.0  # seconds that a thread may take to begin, once it was asked to
@@ -70,15 +70,6 @@ def start_thread(thread: threading.Thread) -> None:
         if not held:
             let_go(lock)
         raise
-
-
-def let_go(lock: Any) -> None:
-    """Gives back an `RLock` as often as the calling thread has it."""
-    try:
-        while True:
-            lock.release()
-    except RuntimeError:  # it is not this thread's any more
-        pass
 
 
 class WorkerThreads:

@@ -10,6 +10,7 @@ Invariants:
   itself brings about (a task or a block that is ended by `Interrupted`, by the `CancelledError` of a task it
   waited for, or because it went on submitting) is no failure.
 - Nothing foreign runs while the lock is held: no submit, no cancel, no callback of a future.
+- Ctrl-C, or another signal handler that raises, leaves no lock taken (`weft._locks`) and no submit under way for ever.
 
 Threads: any thread may submit, the tasks of the group too, until the last one is done. Callbacks of the
 futures run on the workers; on both builds all shared fields are guarded by the lock.
@@ -33,6 +34,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from weft._live import Live
+from weft._locks import let_go
 from weft.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -75,12 +77,12 @@ class TaskGroup:
 
     def __init__(self, executor: Executor | None = None) -> None:
         self._executor = executor
-        self._lock = threading.Condition(threading.Lock())
+        self._make_locks()
         self._entered = False
         self._closed = False
         self._aborting = False
         self._unsettled: dict[Future[Any], None] = {}  # a set that keeps the order of submission
-        self._submitting = 0  # how many calls of submit are between the test and the future
+        self._submitting: dict[object, int] = {}  # calls that are between the test and the future, and their threads
         self._failures: list[BaseException] = []
         # Only where the block is asynchronous, and only touched on its loop after being set:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -88,6 +90,10 @@ class TaskGroup:
         self._body_cancelled = False
         self._leaving = False
         self._all_done: asyncio.Event | None = None
+
+    def _make_locks(self) -> None:
+        self._lock = threading.RLock()
+        self._brought = threading.Condition(self._lock)
 
     def __repr__(self) -> str:
         state = "open" if self._entered else "not entered"
@@ -117,24 +123,26 @@ class TaskGroup:
             >>> future.result()
             (3, 1)
         """
-        with self._lock:
-            self._check_open_lock_held()
-            self._submitting += 1
-            executor = self._executor
-        assert executor is not None  # set on entry
+        call = object()
         try:
-            future = executor.submit(fn, *args, **kwargs)
-        except BaseException:
             with self._lock:
-                self._submitting -= 1
-                self._lock.notify_all()
+                self._check_open_lock_held()
+                self._submitting[call] = threading.get_ident()
+                executor = self._executor
+            assert executor is not None  # set on entry
+            future = executor.submit(fn, *args, **kwargs)
+            with self._lock:
+                del self._submitting[call]
+                self._unsettled[future] = None
+                abort = self._aborting  # which may have begun meanwhile, without seeing this future
+                self._brought.notify_all()
+        except BaseException:
+            let_go(self._lock)
+            with self._lock:
+                self._submitting.pop(call, None)
+                self._brought.notify_all()
             self._post_if_done()
             raise
-        with self._lock:
-            self._submitting -= 1
-            self._unsettled[future] = None
-            abort = self._aborting  # which may have begun meanwhile, without seeing this future
-            self._lock.notify_all()
         future.add_done_callback(self._settle)
         if abort and not future.cancel():
             _interrupt(future)
@@ -196,7 +204,7 @@ class TaskGroup:
             self._abort()
         with self._lock:
             self._unsettled.pop(future, None)
-            self._lock.notify_all()
+            self._brought.notify_all()
         self._post_if_done()
 
     def _is_consequence_lock_held(self, failure: BaseException) -> bool:
@@ -221,8 +229,8 @@ class TaskGroup:
 
     def after_fork_in_child(self) -> None:
         """Its tasks run in the parent; leaving the block here says so."""
-        self._lock = threading.Condition(threading.Lock())
-        self._submitting = 0
+        self._make_locks()
+        self._submitting = {}
 
     # ---- plain code ----------------------------------------------------------------------------------
 
@@ -244,23 +252,29 @@ class TaskGroup:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        let_go(self._lock)
         if error is not None:
             self._abort()
         try:
             # After Ctrl-C in the block, its user does not want to wait for anything.
             self._wait(CTRL_C_SECONDS if isinstance(error, KeyboardInterrupt) else None)
         except BaseException as interruption:  # Ctrl-C, or a task that this group is part of is interrupted
+            let_go(self._lock)
             self._abort()
             if isinstance(interruption, KeyboardInterrupt):
                 self._wait(CTRL_C_SECONDS)
             raise
         finally:
-            self._close()
+            self._closed = True
+            let_go(self._lock)
         self._raise_failures(error)
 
     def _wait(self, seconds: float | None) -> None:
         """Waits until all tasks are done, or the time is over."""
         deadline = None if seconds is None else time.monotonic() + seconds
+        me = threading.get_ident()
+        with self._lock:  # a submit of this thread's that was interrupted brings none
+            self._submitting = {call: thread for call, thread in self._submitting.items() if thread != me}
         while True:
             with self._lock:
                 future = next(iter(self._unsettled), None)
@@ -269,7 +283,7 @@ class TaskGroup:
                         self._closed = True  # in the same breath: no submit can slip in between
                         return
                     # Another thread is about to bring a future.
-                    self._lock.wait(_left(deadline))
+                    self._brought.wait(_left(deadline))
             if deadline is not None and time.monotonic() >= deadline:
                 logger.warning("%r: Ctrl-C; tasks that could not be interrupted are left behind", self)
                 return
@@ -279,14 +293,9 @@ class TaskGroup:
                 if future.done():
                     self._settle(future)  # its callback may be late, and this loop would spin until it comes
 
-    def _close(self) -> None:
-        with self._lock:
-            self._closed = True
-
     def _raise_failures(self, error: BaseException | None) -> None:
         """Raises what went wrong, unless the block's own exception has to leave as it is."""
-        with self._lock:
-            failures, self._failures = self._failures, []
+        failures, self._failures = self._failures, []
         if error is not None and not isinstance(error, Exception):
             return  # KeyboardInterrupt, SystemExit, Interrupted: the with statement lets it go on
         # The block repeats a task's failure, or was ended by the abort: waited for a cancelled task, or

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from weft.actors._locks import let_go
+from weft._locks import let_go
 from weft.errors import Interrupted
 from weft.executors._worker_threads import start_thread
 
