@@ -7,6 +7,7 @@ import ctypes
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import anyio
 
 from weft.actors import Context, current_actor, open_nursery
+from weft.errors import Interrupted
 
 
 def add(a: int, b: int) -> int:
@@ -109,6 +111,20 @@ async def clean_up(seconds: float, path: str) -> None:
             await anyio.sleep(seconds)
         with open(path, "w") as file:
             file.write("clean")
+
+
+async def break_scopes() -> None:
+    """As when `Interrupted` is raised inside of the library that opens or closes a scope."""
+    outer, inner = anyio.CancelScope(), anyio.CancelScope()
+    outer.__enter__()
+    inner.__enter__()
+    try:
+        await anyio.sleep_forever()
+    finally:
+        try:
+            raise Interrupted
+        finally:
+            outer.__exit__(*sys.exc_info())
 
 
 async def numbers(ctx: Context, first: int, count: int) -> str:

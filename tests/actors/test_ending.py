@@ -97,6 +97,17 @@ def test_one_that_cleans_up_gets_its_grace(run: Run, spawn: str, tmp_path: Path)
 
 
 @pytest.mark.methods("thread", "process")
+def test_what_the_library_makes_of_an_interruption_is_no_failure(run: Run, method: str) -> None:
+    async def main() -> None:
+        async with open_nursery(spawn=method) as nursery:
+            await nursery.run_in_actor(functions.break_scopes)
+            await anyio.sleep(0.1)
+            nursery.cancel()
+
+    run(main)
+
+
+@pytest.mark.methods("thread", "process")
 def test_many_that_fail_at_once_end_within_one_grace_period(run: Run, method: str) -> None:
     count, grace = 12, 2.0
 

@@ -311,8 +311,10 @@ class Nursery:
         try:
             return await self._tasks.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
-            if all(isinstance(error, KeyboardInterrupt) for error in _all_of(group)):
-                raise next(_all_of(group)) from None  # trio puts it into a group, and Python would exit with status 1
+            # Trio puts it into a group, and Python would exit with status 1. One in a reader closes its channel.
+            causes = [error for error in _all_of(group) if not isinstance(error, ChannelClosed)]
+            if causes and all(isinstance(error, KeyboardInterrupt) for error in causes):
+                raise causes[0] from None
             once = _each_once(group)
             if once is group:
                 raise

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -229,7 +230,7 @@ class Serving:
         assert isinstance(outcome, BaseException)
         data = None
         while data is None:
-            if isinstance(outcome, Interrupted) and self._ended.is_set():
+            if self._ended.is_set() and _is_of_interruption(outcome):
                 self._answer(CANCELLED, number)
                 return
             try:
@@ -244,3 +245,14 @@ class Serving:
     def _answer(self, kind: int, number: int, head: bytes = b"") -> None:
         with suppress(ChannelClosed):
             self._channel.send(kind, number, head)
+
+
+def _is_of_interruption(error: BaseException) -> bool:
+    """Whether it is an interruption, or what the library makes of one raised inside of it: scopes stay open."""
+    each: BaseException | None = error
+    while isinstance(each, RuntimeError):
+        *_, (frame, _) = traceback.walk_tb(each.__traceback__)
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in ("trio", "anyio"):
+            break
+        each = each.__context__
+    return isinstance(each, Interrupted)
