@@ -135,6 +135,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     return None  # the last attempt is pytest's own
 
 
+def thread_ids() -> set[int]:
+    """Of all threads of this process, by kernel id; one that was started a moment ago may not have its name yet."""
+    try:
+        return {int(thread) for thread in os.listdir("/proc/self/task")}
+    except OSError:
+        return set()
+
+
 def native_threads() -> dict[int, str]:
     """Threads of this process that native code has given a name of their own, by kernel id; empty but on Linux.
 
@@ -160,7 +168,7 @@ def native_threads() -> dict[int, str]:
 @pytest.fixture(autouse=True)
 def no_thread_is_left(request: pytest.FixtureRequest) -> Generator[None]:
     """Invariant 3 for every test: what it started has ended soon after it, and process-wide state is as new."""
-    python_before, native_before = set(threading.enumerate()), native_threads().keys()
+    python_before, native_before = set(threading.enumerate()), thread_ids()
     yield
     weft = sys.modules.get("weft")
     if weft is not None:

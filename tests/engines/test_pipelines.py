@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.engines import tasks
-from tests.pipelines import graphs
+from tests.pipelines import graphs, random_graphs
 from weft import RuntimeConfig
 from weft.errors import PayloadError, PipelineError
 from weft.executors import ThreadPoolExecutor
@@ -66,6 +68,15 @@ def test_the_corpus(config: RuntimeConfig) -> None:
     assert graphs.words.run(text="to be", config=config) == graphs.words.run(text="to be")
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=10)
+@given(data=st.data())
+def test_a_random_graph_gives_what_it_gives_here(config: RuntimeConfig, data: st.DataObject) -> None:
+    pipeline = data.draw(random_graphs.pipelines())
+    inputs, over = data.draw(random_graphs.inputs_of(pipeline))
+    expected = random_graphs.outcome(pipeline, inputs, None, over)
+    assert random_graphs.outcome(pipeline, inputs, config, over) == expected
+
+
 def test_a_map_that_is_lazy(config: RuntimeConfig) -> None:
     read: list[int] = []
 
@@ -98,9 +109,9 @@ def test_failures_of_items(config: RuntimeConfig) -> None:
         tasks.failing.map(items, map_over="x", config=config)
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
     inner = tasks.failing.as_node(name="each", map_over="x")
-    for given in ([1, 0, 2], [1, 2, 3]):
-        expected = outcome(lambda: Pipeline([inner]).run(x=given, config=IN_CALLER))
-        assert outcome(lambda: Pipeline([inner]).run(x=given, config=config)) == expected
+    for values in ([1, 0, 2], [1, 2, 3]):
+        expected = outcome(lambda: Pipeline([inner]).run(x=values, config=IN_CALLER))
+        assert outcome(lambda: Pipeline([inner]).run(x=values, config=config)) == expected
 
 
 def test_retries_and_timeouts_of_nodes(config: RuntimeConfig, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import gc
 import logging
 import pickle
 import re
+import signal
 import threading
+import time
 import weakref
 from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
@@ -350,6 +352,19 @@ def test_an_error_in_a_callback_is_logged_and_swallowed(
     assert seen == [1, 2]
     assert caplog.record_tuples == [("concurrent.futures", logging.ERROR, f"exception calling callback for {future!r}")]
     assert "in a callback" in caplog.text
+
+
+def test_ctrl_c_in_a_callback_on_the_main_thread_is_not_swallowed(pool: Executor, caplog: pytest.LogCaptureFixture):
+    future = pool.submit(pow, 2, 3)
+    future.result(PATIENCE)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            future.add_done_callback(lambda f: tasks.fail(KeyboardInterrupt()))
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not caplog.records
 
 
 def test_an_error_in_a_late_callback_is_logged_and_swallowed(pool: Executor, caplog: pytest.LogCaptureFixture):

@@ -5,6 +5,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.pipelines.graphs import Mix, Several
+from weft import RuntimeConfig
+from weft.errors import PipelineError
 from weft.pipelines import Node, Pipeline
 
 
@@ -38,3 +40,29 @@ def pipelines(draw: st.DrawFn, prefix: str = "v", depth: int = 1, fails: bool = 
         made.append(Node(fn, output_name=gives[0] if outputs == 1 else gives, name=f"n{number}"))
         known += gives
     return Pipeline(draw(st.permutations(made)), name=prefix)
+
+
+@st.composite
+def inputs_of(draw: st.DrawFn, pipeline: Pipeline) -> tuple[dict[str, Any], str | None]:
+    """Inputs, and the one to map over, if any."""
+    inputs: dict[str, Any] = {name: draw(st.integers(0, 99)) for name in pipeline.inputs}
+    over = draw(st.sampled_from([None, *pipeline.inputs]))
+    if over is not None:
+        inputs[over] = [inputs[over] + n for n in range(draw(st.integers(0, 5)))]
+    return inputs, over
+
+
+def outcome(pipeline: Pipeline, inputs: dict[str, Any], config: RuntimeConfig | None, over: str | None) -> Any:
+    """What comes of it, in a form that can be compared."""
+    try:
+        if over is None:
+            return pipeline.run(inputs, config=config)
+        results = pipeline.map(inputs, map_over=over, config=config, return_exceptions=True)
+    except PipelineError as error:
+        return _told(error)
+    return [_told(one) if isinstance(one, PipelineError) else one for one in results]
+
+
+def _told(error: PipelineError) -> Any:
+    cause = error.__cause__
+    return error.node, error.item, error.inputs, type(cause), cause.args if cause else None

@@ -1,33 +1,14 @@
 """Results, and errors, never depend on the executor: random graphs on all of them."""
 
-from typing import Any
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.pipelines import graphs, random_graphs
 from tests.pipelines.conftest import MAKERS, Places
+from tests.pipelines.random_graphs import outcome
 from weft import RuntimeConfig
-from weft.errors import PipelineError
 from weft.pipelines import MemoryCache, Pipeline
-
-
-def outcome(pipeline: Pipeline, inputs: dict[str, Any], config: RuntimeConfig | None, over: str | None) -> Any:
-    """What comes of it, in a form that can be compared."""
-    try:
-        if over is None:
-            return pipeline.run(inputs, config=config)
-        results = pipeline.map(inputs, map_over=over, config=config, return_exceptions=True)
-    except PipelineError as error:
-        return _told(error)
-    return [_told(one) if isinstance(one, PipelineError) else one for one in results]
-
-
-def _told(error: PipelineError) -> Any:
-    cause = error.__cause__
-    return error.node, error.item, error.inputs, type(cause), cause.args if cause else None
-
 
 REMOTE = ("processes", "stdlib-processes", "interpreters")
 
@@ -38,10 +19,7 @@ REMOTE = ("processes", "stdlib-processes", "interpreters")
 @given(data=st.data())
 def test_a_random_graph_gives_the_same_on_every_executor(places: Places, data: st.DataObject) -> None:
     pipeline = data.draw(random_graphs.pipelines())
-    inputs: dict[str, Any] = {name: data.draw(st.integers(0, 99), label=name) for name in pipeline.inputs}
-    over = data.draw(st.sampled_from([None, *pipeline.inputs]), label="over")
-    if over is not None:
-        inputs[over] = [inputs[over] + n for n in range(data.draw(st.integers(0, 5), label="items"))]
+    inputs, over = data.draw(random_graphs.inputs_of(pipeline))
     expected = outcome(pipeline, inputs, None, over)
     assert outcome(pipeline, inputs, RuntimeConfig(retries=0, timeout=60, cache=MemoryCache()), over) == expected
     # Not all of them each time: it is examples that find something.

@@ -13,7 +13,9 @@ Any thread. Pinned by tests/engines/.
 from __future__ import annotations
 
 import concurrent.futures
+import copy
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from importlib import import_module
@@ -146,12 +148,10 @@ class _Shared:
             self.executor._close()  # pyright: ignore[reportPrivateUsage]
 
 
-class ClusterExecutor(Executor):
+class ClusterExecutor(Executor, ABC):
     """The shared part of executors on other engines. Internal: use `DaskExecutor` and its like."""
 
     shares_objects = False
-    has_references = False
-    """Whether results may stay in the cluster (`begin`)."""
     spread: Callable[[list[bytes]], list[bytes]] | None = None
     """In a worker: runs calls of `far.call` in further ones, and gives their outcomes in order."""
     chunk_nanoseconds = _chunk_nanoseconds = 50_000_000  # of work in a chunk of `map`: a task costs milliseconds
@@ -162,20 +162,9 @@ class ClusterExecutor(Executor):
 
     # ---- what an engine has to say ------------------------------------------------------------------------
 
+    @abstractmethod
     def _launch(self, future: ClusterFuture, payload: bytes, blobs: tuple[Any, ...]) -> None:
         """Begins `far.call(payload, *blobs)` in a worker, and has ``future.settle`` called with what it gives."""
-        raise NotImplementedError
-
-    def begin(self, name: str, fn: Callable[..., Any], /, *args: Any) -> Any:
-        """Begins a call whose result stays in the cluster; arguments may be what this gave for others."""
-        raise NotImplementedError
-
-    def _watch(self, future: ClusterFuture, fn: Callable[..., bytes], args: tuple[Any, ...]) -> None:
-        """Begins a call as `begin` does, and has the future settled with what it gives."""
-        raise NotImplementedError
-
-    def drop(self, handles: list[Any]) -> None:
-        """Nobody wants what these calls give."""
 
     def _cancel(self, future: ClusterFuture) -> None:
         """Nobody waits for a call any more."""
@@ -188,9 +177,9 @@ class ClusterExecutor(Executor):
         """Closes what this executor itself has opened. Called once, by whichever thread is last."""
 
     @property
+    @abstractmethod
     def max_workers(self) -> int:
         """How many calls run at a time, as far as is known."""
-        raise NotImplementedError
 
     @property
     def _max_workers(self) -> int:
@@ -324,8 +313,9 @@ class ClusterExecutor(Executor):
         return self._view(_settings=TaskSettings(timeout, retries, backoff, retry_on, name))
 
     def _view(self, **changes: Any) -> Self:
-        view = type(self).__new__(type(self))
-        view.__dict__.update(self.__dict__ | changes)
+        view = copy.copy(self)
+        for name, value in changes.items():
+            setattr(view, name, value)
         return view
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -366,8 +356,6 @@ class ClusterExecutor(Executor):
         unwanted = exc_type is not None and not issubclass(exc_type, Exception)
         self.shutdown(wait=not unwanted, cancel_futures=unwanted)
 
-    # ---- references ---------------------------------------------------------------------------------------------
-
     @property
     def is_plain(self) -> bool:
         """Whether tasks have no options that the worker would have to keep to."""
@@ -376,21 +364,6 @@ class ClusterExecutor(Executor):
     def is_view(self, other: object) -> bool:
         """Whether another executor is of the same cluster, and all the same to its tasks but for what they need."""
         return isinstance(other, ClusterExecutor) and self._same_pool(other) and other.is_plain
-
-    def watch(self, name: str, fn: Callable[..., bytes], /, *args: Any) -> ClusterFuture:
-        """Begins a call that takes what `begin` gave, and gives an outcome (`far.outcome_of`) for the caller.
-
-        Raises:
-            RuntimeError: The executor has been shut down.
-        """
-        future = ClusterFuture(self._shared, name)
-        self._shared.enter(future)
-        try:
-            self._watch(future, fn, args)
-        except BaseException:
-            self._shared.left(future)
-            raise
-        return future
 
     # ---- pipelines --------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -73,9 +74,9 @@ class JobExecutor(ClusterExecutor):
 
     # ---- what an engine has to say ------------------------------------------------------------------------
 
+    @abstractmethod
     def _outcomes(self, job: Job) -> list[bytes]:
         """Runs a job, and gives what `far.call` gave for each of its calls, in order."""
-        raise NotImplementedError
 
     def _cancel_job(self, job: Job) -> None:
         """Nobody waits for any call of a job."""

@@ -39,6 +39,7 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from weft import _core
+from weft._locks import let_go
 from weft._payloads import chunks
 from weft._payloads.moved import there_and_back
 from weft._payloads.seeds import run_seeded
@@ -227,11 +228,11 @@ class Router:
         told: bool = False,
     ) -> None:
         self._told = told
-        self._choosing = threading.Lock()
+        self._choosing = threading.RLock()  # see weft._locks: what is routed may be interrupted here
         self._flavors = tuple(flavors)
         self._make = make
         self._tell = tell
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._subjects: dict[object, _Subject] = {}
         self._window = _Window()
         self._pools: dict[str, PoolExecutor] = {}
@@ -297,7 +298,11 @@ class Router:
     def __call__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         subject = self._subject_of(fn, args)
         if self._told and subject is not None and not subject.settled:
-            self._choose(subject, fn, args)
+            try:
+                self._choose(subject, fn, args)
+            except BaseException:
+                self._let_go()
+                raise
         if subject is None or subject.settled:
             if subject is not None and subject.away is not None:
                 comparison = subject.comparison
@@ -307,6 +312,10 @@ class Router:
             self._passed()
             return fn(*args, **kwargs)
         return self._measure(subject, fn, args, kwargs)
+
+    def _let_go(self) -> None:
+        let_go(self._choosing)
+        let_go(self._lock)
 
     def _subject_of(self, fn: Any, args: tuple[Any, ...]) -> _Subject | None:
         function, _ = _inner(fn, args)
@@ -334,7 +343,11 @@ class Router:
         delay, began = _waited_for_cpu(), perf_counter_ns()
         long_enough = began - subject.began >= _STARTING
         if subject.cpu >= WORTH and subject.calls >= 2 and long_enough and self._waits_for_gil():
-            trial = self._begin_trial(subject, fn, args, kwargs)
+            try:
+                trial = self._begin_trial(subject, fn, args, kwargs)
+            except BaseException:
+                self._let_go()
+                raise
             began = perf_counter_ns()
         cpu = thread_time_ns()
         try:
@@ -586,10 +599,14 @@ class Router:
         subject.window = (perf_counter_ns(), subject.sent)
 
     def _move_back(self, subject: _Subject, why: str) -> None:
-        with self._lock:
-            if subject.away is None:
-                return
-            subject.away = subject.around = None
+        try:
+            with self._lock:
+                if subject.away is None:
+                    return
+                subject.away = subject.around = None
+        except BaseException:
+            self._let_go()
+            raise
         self._tell(Move("threads", "moved_back", f"{subject.name}: {why}", self._evidence(subject)))
 
 

@@ -22,7 +22,8 @@ from uuid import uuid4
 
 from weft._payloads import far
 from weft.errors import InvalidSetting, WorkerCrashed
-from weft.executors._cluster import LARGE, PATIENCE, ClusterExecutor, ClusterFuture, imported, unreachable
+from weft.executors._cluster import LARGE, PATIENCE, ClusterFuture, imported, unreachable
+from weft.executors._references import ReferencingExecutor
 from weft.executors._worker_threads import start_thread
 
 __all__ = ["DaskExecutor"]
@@ -31,7 +32,7 @@ _AT_ONCE = 1000  # outcomes that are fetched together
 _LOOK_AGAIN = 1.0  # seconds for which the number of workers is taken to stay
 
 
-class DaskExecutor(ClusterExecutor):
+class DaskExecutor(ReferencingExecutor):
     """Runs calls on the workers of a Dask cluster; pipelines whole, as graphs.
 
     Args:
@@ -49,8 +50,6 @@ class DaskExecutor(ClusterExecutor):
         ...     executor.submit(divmod, 7, 2).result()
         (3, 1)
     """
-
-    has_references = True
 
     def __init__(self, client_or_address: Any, *, security: Any = None) -> None:
         super().__init__()

@@ -23,8 +23,9 @@ from urllib.parse import urlsplit
 
 from weft._payloads import far
 from weft.errors import InvalidSetting, WorkerCrashed
-from weft.executors._cluster import LARGE, PATIENCE, ClusterExecutor, ClusterFuture, imported, unreachable
+from weft.executors._cluster import LARGE, PATIENCE, ClusterFuture, imported, unreachable
 from weft.executors._options import RetryOn
+from weft.executors._references import ReferencingExecutor
 
 __all__ = ["RayExecutor"]
 
@@ -33,7 +34,7 @@ _logger = logging.getLogger("weft.executors")
 _LOOK_AGAIN = 1.0  # seconds for which the number of CPUs is taken to stay
 
 
-class RayExecutor(ClusterExecutor):
+class RayExecutor(ReferencingExecutor):
     """Runs calls as Ray tasks; pipelines whole, by references.
 
     Args:
@@ -54,8 +55,6 @@ class RayExecutor(ClusterExecutor):
         ...     executor.submit(divmod, 7, 2).result()
         (3, 1)
     """
-
-    has_references = True
 
     def __init__(self, address: str | None = None, *, num_cpus: float = 1, num_gpus: float = 0) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ Pinned by tests/pipelines/test_executors.py and tests/engines/.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -77,11 +78,12 @@ class LocalBackend:
         return map_here(ctx, items, inputs, output_name)
 
 
-class _Elsewhere:
+class _Elsewhere(ABC):
     """The shared part of backends that have an executor for each call."""
 
+    @abstractmethod
     def _connected(self) -> ClusterExecutor:
-        raise NotImplementedError
+        """An executor for one call, connected."""
 
     def run(
         self, pipeline: Pipeline, inputs: dict[str, Any], ctx: RunContext, output_name: tuple[str, ...]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from weft._payloads import far
 from weft.errors import PayloadError, PipelineError
+from weft.executors._references import ReferencingExecutor
 from weft.pipelines._chunks import map_in_chunks
 from weft.pipelines._failures import failure_of
 from weft.pipelines._far_steps import report_of, run_far_rows, run_step, told_of
@@ -40,7 +41,7 @@ def run_on(executor: ClusterExecutor, ctx: RunContext, given: dict[str, Any]) ->
     Raises:
         PipelineError: A step has failed.
     """
-    if executor.has_references and executor.is_plain and _all_there(executor, ctx):
+    if isinstance(executor, ReferencingExecutor) and executor.is_plain and _all_there(executor, ctx):
         return _Graph(executor, ctx).run(given)
     return Flow(ctx, executor).run(given)
 
@@ -98,7 +99,7 @@ class _OnWorker:
 class _Graph:
     """One run. For the calling thread."""
 
-    def __init__(self, executor: ClusterExecutor, ctx: RunContext) -> None:
+    def __init__(self, executor: ReferencingExecutor, ctx: RunContext) -> None:
         self._executor = executor
         self._ctx = ctx
         self._plan = ctx.plan

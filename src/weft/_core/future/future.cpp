@@ -219,7 +219,16 @@ struct Cascade {
 
 namespace {
 
-void log_callback_error(PyObject* future, State*) {
+// Ctrl-C that comes while a callback runs is not the callback's: it is raised once more, when the caller is out of here.
+bool is_interrupt(State* state) {
+  if (!PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) return false;
+  if (state->interpreter != PyInterpreterState_Main() || PyThread_get_thread_ident() != state->main_thread) return false;
+  PyErr_Clear();
+  PyErr_SetInterrupt();
+  return true;
+}
+
+void log_callback_error(PyObject* future) {
   // The words and the logger are the stdlib's, so that filters and tests made for it hold.
   Owned error(PyErr_GetRaisedException());
   Owned logging(PyImport_ImportModule("logging"));
@@ -233,7 +242,7 @@ void log_callback_error(PyObject* future, State*) {
 
 void call_callback(Future* self, PyObject* callable, State* state) {
   Owned returned(PyObject_CallOneArg(callable, self->object()));
-  if (!returned) log_callback_error(self->object(), state);
+  if (!returned && !is_interrupt(state)) log_callback_error(self->object());
 }
 
 thread_local Cascade* this_cascade = nullptr;
