@@ -251,8 +251,8 @@ def _is_of_interruption(error: BaseException) -> bool:
     """Whether it is an interruption, or what the library makes of one raised inside of it: scopes stay open."""
     each: BaseException | None = error
     while isinstance(each, RuntimeError):
-        *_, (frame, _) = traceback.walk_tb(each.__traceback__)
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in ("trio", "anyio"):
+        raised_in = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(each.__traceback__)]
+        if not raised_in or raised_in[-1].partition(".")[0] not in ("trio", "anyio"):
             break
         each = each.__context__
     return isinstance(each, Interrupted)
