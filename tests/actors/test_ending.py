@@ -109,7 +109,7 @@ def test_what_the_library_makes_of_an_interruption_is_no_failure(run: Run, metho
 
 @pytest.mark.methods("thread", "process")
 def test_many_that_fail_at_once_end_within_one_grace_period(run: Run, method: str) -> None:
-    count, grace = 12, 2.0
+    count, grace = times(25, 12), 2.0
 
     async def main() -> float:
         with pytest.raises(ExceptionGroup) as caught:

@@ -278,6 +278,16 @@ def wait(seconds: float) -> float:
     return seconds
 
 
+def compute_and_wait(seconds: float) -> float:
+    compute(1)
+    time.sleep(seconds)
+    return seconds
+
+
+def compute_more(number: int) -> int:
+    return compute(number) + 1
+
+
 def compute_for_ever(number: int) -> int:
     while True:
         compute(number)

@@ -267,10 +267,59 @@ def test_calls_that_become_larger_stay_away(make: Any) -> None:
     adaptive = make()
     adaptive.until_told("measured_gil_bound", tasks.compute_for, os.getpid(), 1, numbers=[2] * 60)
     work_through(adaptive, 20, 1, 160)
-    assert "moved_back" not in adaptive.codes()
     (subject,) = adaptive.pool._router._subjects.values()
-    assert subject.comparison is None
+    end = time.monotonic() + 45
+    while subject.comparison is not None:
+        assert time.monotonic() < end
+        work_through(adaptive, 20, 1, 20)
+    assert "moved_back" not in adaptive.codes()
     assert subject.rate < 500  # it has been compared, and is judged by the large ones
+
+
+@needs_gil
+def test_what_waits_comes_back_to_where_more_can_wait(make: Any) -> None:
+    """While it waits for the GIL as well, nothing tells it from what computes."""
+    adaptive = make(workers=12)
+    end = time.monotonic() + 45
+    while "moved_back" not in adaptive.codes():
+        assert time.monotonic() < end, adaptive.moves
+        for future in [adaptive.pool.submit(tasks.compute_and_wait, 0.05) for _ in range(150)]:
+            future.result(PATIENCE)
+    assert "waits for something else than the GIL" in adaptive.moves[-1].reason
+
+
+@needs_gil
+def test_what_computes_stands_aside_while_something_is_tried(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a trial takes seconds, and all that time nothing runs side by side."""
+    adaptive = make()
+    while_trying: list[int] = []
+    begun: list[int] = []
+    router = adaptive.pool._router
+    monkeypatch.setattr(router, "_measure", lambda *_, of=router._measure: (begun.append(1), of(*_))[1])
+
+    def try_away(*what: Any, of: Any = router._try_away) -> None:
+        time.sleep(0.1)  # for what runs already
+        before = len(begun)
+        time.sleep(0.2)
+        while_trying.append(len(begun) - before)
+        of(*what)
+
+    monkeypatch.setattr(router, "_try_away", try_away)
+    adaptive.until_told("measured_gil_bound")
+    assert while_trying[-1] == 0
+    assert router._gate is None
+
+
+@needs_gil
+def test_a_job_that_is_known_to_be_long_is_moved_at_once(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weft.executors._router._STARTING", 1 << 62)
+    adaptive = make()
+    adaptive.until_told("measured_gil_bound", numbers=range(800))
+    del adaptive.moves[:]
+    end = time.monotonic() + 45
+    while "measured_gil_bound" not in adaptive.codes():
+        assert time.monotonic() < end, adaptive.moves
+        assert len(list(adaptive.pool.map(tasks.compute_more, range(800)))) == 800
 
 
 @needs_gil

@@ -124,7 +124,7 @@ def test_a_script(tmp_path: Path, guard: bool) -> None:
     script.write_text(
         "from weft.executors._portable import why_not_main\n"
         "def task(number): return number\n"
-        f"{test}{indent}print(why_not_main((task, 1)))\n{indent}print(why_not_main((abs, 1)))\n"
+        f"{test}{indent}print(why_not_main((task, 1)))\n{indent}print(why_not_main((abs, 'json/__main__.py')))\n"
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=50)
     first, second = done.stdout.splitlines()

@@ -387,6 +387,12 @@ def parallel_map(
     return _core.Drain(work.fetch, work.cancel)
 
 
+def items_to_come(pool: PoolExecutor) -> int:
+    """How many items the maps of this pool have yet to submit, as far as that is known."""
+    maps = [work for work in _live.all() if (its := work.pool) is not None and its._same_pool(pool)]
+    return sum(work._left or 0 for work in maps)
+
+
 def finish_all(pool: PoolExecutor, *, cancel: bool) -> None:
     """The pool closes: submit, or cancel, what its maps have left."""
     maps = [work for work in _live.all() if (its := work.pool) is not None and its._same_pool(pool)]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import pickletools
 import sys
 import tokenize
 import zlib
@@ -237,11 +238,19 @@ def _differing(one: Surroundings, other: Surroundings) -> list[str]:
 def why_not_main(thing: object) -> str | None:
     """Why a worker must not run the program's script for this; None if it may, or need not."""
     data, _, _ = dump(thing, [])
-    if data is None or not (b"__main__" in data or ALIAS.encode() in data) or not main_can_be_found():
+    if data is None or not _names_main(data) or not main_can_be_found():
         return None
     if main_is_guarded(getattr(sys.modules["__main__"], "__file__", None)):
         return None
     return "it is defined in a script without `if __name__ == '__main__':`, which a worker would run as a whole"
+
+
+def _names_main(pickled: bytes) -> bool:
+    """Whether something in it is found by the name of the program's module; a path with `__main__` in it is not."""
+    names = ("__main__", ALIAS)
+    if not any(name.encode() in pickled for name in names):
+        return False
+    return any(argument in names for _, argument, _ in pickletools.genops(pickled) if isinstance(argument, str))
 
 
 @functools.cache

@@ -44,7 +44,7 @@ from weft._payloads import chunks
 from weft._payloads.moved import there_and_back
 from weft._payloads.seeds import run_seeded
 from weft.errors import PayloadError
-from weft.executors._map import run_chunk, run_one
+from weft.executors._map import items_to_come, run_chunk, run_one
 from weft.executors._worker_threads import start_thread
 
 if TYPE_CHECKING:
@@ -60,13 +60,17 @@ MOST_CROSSING = 0.5  # of the CPU that a call takes here
 _TOO_MUCH_CROSSING = 0.8
 _ONE_CPU = 1.25  # CPUs that all threads together use, at most, where they wait for the GIL
 _STARTING = 300_000_000  # nanoseconds from a function's first call on: a job that is done by then has saved that
+_MUCH_LEFT = 1_000_000_000  # nanoseconds of CPU that calls which are known to come will take: that is not done soon
 _AT_WORK = 1.4  # threads, at least; or tasks wait for one
 _WINDOW = 64  # calls
 _ENOUGH = 10_000_000  # nanoseconds that are looked at, at least
 _FIRST_LOOK, _LATER_LOOK = 64, 24  # calls that go through the router before it is left out, unless it moves some
 _LOOK_AGAIN = 0.25  # seconds
+_STAND_ASIDE = 0.5  # seconds that a call waits, at most, for what is being tried
 _MOST_SUBJECTS = 256
 _CALLS_TO_JUDGE = 32  # of those sent away
+_FIRST_CALLS = 8  # of those, of which some see no worker start
+_WAITS = 3.0  # times the CPU that a call takes: the time of one that waits for something else than the GIL
 _SECONDS_TO_JUDGE = 0.5  # by how many get done; twice in a row, as the first may see workers start
 _SLOWER = 0.8  # of what got done on threads
 _CALLS_TO_COMPARE = 24  # here, and as many there
@@ -124,6 +128,7 @@ class _Subject:
         "crossing",
         "load",
         "name",
+        "quickest",
         "rate",
         "refused",
         "sent",
@@ -144,6 +149,7 @@ class _Subject:
         self.away: PoolExecutor | None = None
         self.around: Around | None = None  # what it found here, which workers have too
         self.sent = 0
+        self.quickest = 0  # nanoseconds, of the first calls that were sent away
         self.window: tuple[int, int] = (0, 0)  # when it began, and `sent` then
         self.slow = 0  # windows
         self.comparison: _Comparison | None = None
@@ -233,6 +239,7 @@ class Router:
         self._make = make
         self._tell = tell
         self._lock = threading.RLock()
+        self._gate: threading.Lock | None = None  # shut while something is tried
         self._subjects: dict[object, _Subject] = {}
         self._window = _Window()
         self._pools: dict[str, PoolExecutor] = {}
@@ -303,6 +310,8 @@ class Router:
             except BaseException:
                 self._let_go()
                 raise
+        if (gate := self._gate) is not None and subject is not None and subject.cpu >= WORTH:
+            self._stand_aside(gate)
         if subject is None or subject.settled:
             if subject is not None and subject.away is not None:
                 comparison = subject.comparison
@@ -333,16 +342,41 @@ class Router:
     def _passed(self) -> None:
         """A call has gone through the router; if that goes on for nothing, it is left out."""
         self._look -= 1
-        if self._look <= 0 and not self._told and not self._pools:
+        if self._look <= 0 and not self._told and not self._pools and self._gate is None:
             owner = None if self._owner is None else self._owner()
             if owner is not None:
                 owner._route(None)
 
+    def _shut(self) -> threading.Lock:
+        """From now on calls that compute stand aside: see there. `_open` ends it."""
+        self._gate = gate = threading.Lock()
+        gate.acquire()
+        return gate
+
+    def _open(self, gate: threading.Lock) -> None:
+        if self._gate is gate:
+            self._gate = None
+        self._window.clear()  # in which threads stood aside
+        gate.release()
+
+    def _stand_aside(self, gate: threading.Lock) -> None:
+        """Not to compute beside what is being tried, for a moment.
+
+        That imports modules and makes workers, and gives the GIL away hundreds of times meanwhile: beside threads that
+        compute, it gets it back after 5 ms for each of them, and takes seconds instead of a tenth of one.
+        """
+        if gate.acquire(timeout=_STAND_ASIDE):
+            gate.release()
+
     def _measure(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
-        trial = None
+        trial = gate = None
         delay, began = _waited_for_cpu(), perf_counter_ns()
-        long_enough = began - subject.began >= _STARTING
-        if subject.cpu >= WORTH and subject.calls >= 2 and long_enough and self._waits_for_gil():
+        if (
+            subject.cpu >= WORTH
+            and subject.calls >= 2
+            and (began - subject.began >= _STARTING or self._cpu_left(subject, fn, args) >= _MUCH_LEFT)
+            and self._waits_for_gil()
+        ):
             try:
                 trial = self._begin_trial(subject, fn, args, kwargs)
             except BaseException:
@@ -351,10 +385,14 @@ class Router:
             began = perf_counter_ns()
         cpu = thread_time_ns()
         try:
+            if trial is not None:
+                gate = self._shut()
             result = fn(*args, **kwargs)
         except BaseException:
             if trial is not None:
                 subject.settled = False
+            if gate is not None:
+                self._open(gate)
             raise
         cpu = thread_time_ns() - cpu
         self._window.add(began, perf_counter_ns(), cpu, _waited_for_cpu() - delay)
@@ -363,11 +401,20 @@ class Router:
             why_not = trial.ended(result, gives_nothing=_gives_nothing(fn, result))
             if why_not is None:
                 around = trial.around
-                self._jobs.put(lambda: self._try_away(subject, around, fn, args, kwargs, result))
+                self._jobs.put(lambda: self._try_alone(gate, subject, around, fn, args, kwargs, result))
             else:
+                self._open(gate)
                 self._stays(subject, "cannot_move", why_not)
         self._passed()
         return result
+
+    def _cpu_left(self, subject: _Subject, fn: Any, args: tuple[Any, ...]) -> float:
+        """Nanoseconds that the tasks which wait now, and the items that maps have yet to submit, take if they are like this."""
+        owner = None if self._owner is None else self._owner()
+        if owner is None:
+            return 0.0
+        items = max(len(args[1]), 1) if fn in _REMOTE else 1
+        return subject.cpu * (owner._stats()["queued"] + items_to_come(owner) / items)
 
     def _waits_for_gil(self) -> bool:
         load = self._window.load()
@@ -376,9 +423,9 @@ class Router:
         at_work, cpus, _, seconds = load
         owner = None if self._owner is None else self._owner()
         # A short call may hold the GIL from its begin to its end: then the others wait before they begin.
-        wanted = at_work >= _AT_WORK or (owner is not None and owner._stats()["queued"] > 0)
+        wanted = at_work >= _AT_WORK or (owner is not None and self._several_here(owner))
         waits = wanted and 0.5 <= cpus <= _ONE_CPU
-        if not waits and not self._told_threads and wanted:
+        if not waits and not self._told_threads and wanted and at_work >= 1:
             self._told_threads = True
             self._tell(
                 Move(
@@ -389,6 +436,15 @@ class Router:
                 )
             )
         return waits
+
+    def _several_here(self, owner: PoolExecutor) -> bool:
+        """Whether tasks wait for threads of which several have one that runs here, and not away."""
+        stats = owner._stats()
+        away = 0
+        for pool in list(self._pools.values()):
+            there = pool._stats()
+            away += there["queued"] + there["workers"] - there["sleeping"]
+        return stats["queued"] > 0 and stats["workers"] - stats["sleeping"] - away >= 2
 
     def _begin_trial(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Trial | None:
         with self._lock:
@@ -417,6 +473,12 @@ class Router:
         }
 
     # ---- away
+
+    def _try_alone(self, gate: threading.Lock, *what: Any) -> None:
+        try:
+            self._try_away(*what)
+        finally:
+            self._open(gate)
 
     def _try_away(self, subject: _Subject, around: Around, fn: Any, args: Any, kwargs: Any, result: Any) -> None:
         from weft._payloads.surroundings import likeness
@@ -528,6 +590,7 @@ class Router:
             future: _core.Future[Any] = pool.submit(_REMOTE[fn] if fn in _REMOTE else fn, *args, **kwargs)  # noqa: SIM401  # no None in its type
         except (PayloadError, RuntimeError):  # this call cannot cross; or the pool is broken, or ends
             return self._run_here(subject, fn, args, kwargs)
+        queued = pool._queued()
         try:
             _core.wait_in_place(future)
         except BaseException as error:
@@ -538,7 +601,9 @@ class Router:
         if isinstance(error, PayloadError) and not error.ran:
             return self._run_here(subject, fn, args, kwargs)
         if not self._told:
-            self._judge(subject, perf_counter_ns() - began, thread_time_ns() - cpu)
+            # More threads send than there are workers: what a call waits for others is no time of its own.
+            turns = 1 + queued / pool.max_workers
+            self._judge(subject, round((perf_counter_ns() - began) / turns), thread_time_ns() - cpu)
         return future.result()
 
     def _run_here(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
@@ -550,6 +615,15 @@ class Router:
     def _judge(self, subject: _Subject, wall: int, crossing: int) -> None:
         subject.sent += 1
         subject.crossing += (crossing - subject.crossing) / 8
+        if subject.sent <= _FIRST_CALLS:
+            subject.quickest = min(wall, subject.quickest or wall)
+            if subject.sent == _FIRST_CALLS and subject.quickest > _WAITS * subject.cpu and self._fewer_away(subject):
+                self._move_back(
+                    subject,
+                    f"a call takes at least {subject.quickest / 1e6:.2f} ms there, and {subject.cpu / 1e6:.2f} ms of "
+                    "CPU: it waits for something else than the GIL, and more of them can wait at a time on threads",
+                )
+                return
         if (comparison := subject.comparison) is not None:
             comparison.away += 1
             comparison.wall_away += wall
@@ -572,6 +646,10 @@ class Router:
         if subject.slow >= 2:
             subject.slow = 0
             subject.comparison = _Comparison()
+
+    def _fewer_away(self, subject: _Subject) -> bool:
+        owner, pool = None if self._owner is None else self._owner(), subject.away
+        return owner is not None and pool is not None and pool.max_workers < owner.max_workers
 
     def _compare_here(self, subject: _Subject, comparison: _Comparison, fn: Any, args: Any, kwargs: Any) -> Any:
         cpu, delay = thread_time_ns(), _waited_for_cpu()

@@ -34,9 +34,10 @@ class Template:
     """Starts worker processes.
 
     Args:
-        preload: Names of modules that are imported once, and are there in every worker. run: ``module:function`` that
-        a worker calls with its kind, its descriptors and its setup, and whose return is the
-            worker's end. inner_threads: How many threads the libraries among them may use; 0: as many as they like.
+        preload: Names of modules that are imported once, and are there in every worker.
+        run: ``module:function`` that a worker calls with its kind, its descriptors and its setup, and whose return is
+            the worker's end.
+        inner_threads: How many threads the libraries among them may use; 0: as many as they like.
 
     Attributes:
         preload: See the argument.
