@@ -4,6 +4,9 @@ A chunk is one ordinary task, so helping, cancelling, priorities and shutdown ne
 follows from the measured time of an item: about `_TARGET` seconds of work, never so much that a worker would be left
 without at the end.
 
+Without a GIL only the time counts, so that many workers can be fed. With one, threads take turns anyhow, and what a
+chunk holds is best found in the cache by whoever takes it next.
+
 Two ways to feed it. Without `buffersize` the input is read at the call, and each chunk that ends submits the next one,
 from the worker: the work goes on whether results are read or not. With `buffersize` the input is read only when results
 are taken, on the thread that takes them: user iterators are not thread-safe, and memory stays bounded (invariant 6).
@@ -23,15 +26,17 @@ from __future__ import annotations
 import contextvars
 import itertools
 import operator
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from weft import _core
+from weft._capabilities import capabilities
 from weft._live import Live
 from weft.errors import Interrupted, PoolForked
 
@@ -44,6 +49,9 @@ type _Chunk = tuple[list[Any], BaseException | bytes | None, int, int]
 type Runner = Callable[[Callable[..., Any], list[Any], bool], _Chunk]
 
 _TARGET = 2_000_000  # nanoseconds of work in a chunk
+_MOST_WITH_GIL = (
+    4_000  # items in a chunk, of which one thread works on those of another: they had better be in its cache
+)
 _GROWTH = 8  # a chunk is at most so many times the last one
 _AHEAD = 2  # chunks under way for each worker
 
@@ -111,10 +119,11 @@ class _Map:
         self._fn = fn
         self._items = items
         self._star = star
-        self._left = total  # items not yet submitted; None: unknown
+        self.left = total  # items not yet submitted; None: unknown
         self._run = runners[one_by_one]
         self._fixed = 1 if one_by_one else chunksize
         self._size = self._fixed or 1
+        self._most = _MOST_WITH_GIL if capabilities().gil_enabled else sys.maxsize
         self._buffer = buffersize
         self._ordered = ordered
         self._timeout = timeout
@@ -136,8 +145,8 @@ class _Map:
 
     def _next_size(self) -> int:
         size = self._size
-        if self._fixed is None and self._left is not None:
-            size = max(1, min(size, -(-self._left // (2 * self._workers))))
+        if self._fixed is None and self.left is not None:
+            size = max(1, min(size, -(-self.left // (2 * self._workers))))
         if self._buffer is not None:
             most = self._buffer if self._fixed else max(1, self._buffer // (2 * self._workers))
             size = min(size, most)
@@ -156,8 +165,8 @@ class _Map:
             self._exhausted = True
         if not items:
             return False
-        if self._left is not None:
-            self._left -= len(items)
+        if self.left is not None:
+            self.left -= len(items)
         self._ahead += len(items)
         # From a worker, too: the items see the context of whoever called map. A copy, since a context runs one thing.
         try:
@@ -170,7 +179,7 @@ class _Map:
         self._under_way += 1
         self._chunks.append(future)
         future.add_done_callback(self._chunk_ended)
-        if self._left == 0:
+        if self.left == 0:
             self.pool = None
         return True
 
@@ -199,7 +208,7 @@ class _Map:
     def _adapt(self, items: int, nanoseconds: int) -> None:
         if self._fixed is None and items >= self._size // 2:
             wanted = self._target * items // max(nanoseconds, 1)
-            self._size = max(1, min(wanted, self._size * _GROWTH))
+            self._size = max(1, min(wanted, self._size * _GROWTH, self._most))
 
     def _feed_lock_held(self) -> None:
         if self._feeding:  # called back by a chunk that ended inside of its submit: the loop below us goes on
@@ -312,7 +321,7 @@ class _Map:
     def abandon(self) -> None:
         """Cancel what has not begun; whoever reads the results gets those that are there, then a `CancelledError`."""
         with self._lock:
-            if not self._exhausted and self._left != 0:
+            if not self._exhausted and self.left != 0:
                 self._error = CancelledError()
             self._exhausted = True
             for future in list(self._chunks):
@@ -367,8 +376,9 @@ def parallel_map(
     source: Iterable[Any] = zip(*iterables) if star else iterables[0]  # noqa: B905  # the shortest ends it
     total: int | None = None
     if buffersize is None:
-        source = list(source)
-        total = len(source)
+        unchanging = type(source) in (range, tuple)
+        source = held = cast("Sequence[Any]", source) if unchanging else list(source)
+        total = len(held)
     work = _Map(
         pool,
         fn,
@@ -389,8 +399,7 @@ def parallel_map(
 
 def items_to_come(pool: PoolExecutor) -> int:
     """How many items the maps of this pool have yet to submit, as far as that is known."""
-    maps = [work for work in _live.all() if (its := work.pool) is not None and its._same_pool(pool)]
-    return sum(work._left or 0 for work in maps)
+    return sum(work.left or 0 for work in _live.all() if (its := work.pool) is not None and its._same_pool(pool))
 
 
 def finish_all(pool: PoolExecutor, *, cancel: bool) -> None:

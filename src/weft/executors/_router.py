@@ -369,7 +369,8 @@ class Router:
             gate.release()
 
     def _measure(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
-        trial = gate = None
+        trial: Trial | None = None
+        gate: threading.Lock | None = None
         delay, began = _waited_for_cpu(), perf_counter_ns()
         if (
             subject.cpu >= WORTH
@@ -397,11 +398,11 @@ class Router:
         cpu = thread_time_ns() - cpu
         self._window.add(began, perf_counter_ns(), cpu, _waited_for_cpu() - delay)
         subject.took(cpu)
-        if trial is not None:
+        if trial is not None and gate is not None:
             why_not = trial.ended(result, gives_nothing=_gives_nothing(fn, result))
             if why_not is None:
                 around = trial.around
-                self._jobs.put(lambda: self._try_alone(gate, subject, around, fn, args, kwargs, result))
+                self._jobs.put(partial(self._try_alone, gate, subject, around, fn, args, kwargs, result))
             else:
                 self._open(gate)
                 self._stays(subject, "cannot_move", why_not)
@@ -409,7 +410,7 @@ class Router:
         return result
 
     def _cpu_left(self, subject: _Subject, fn: Any, args: tuple[Any, ...]) -> float:
-        """Nanoseconds that the tasks which wait now, and the items that maps have yet to submit, take if they are like this."""
+        """Nanoseconds that tasks which wait, and items that maps have yet to submit, take if they are like this one."""
         owner = None if self._owner is None else self._owner()
         if owner is None:
             return 0.0
