@@ -34,7 +34,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from time import perf_counter_ns, thread_time_ns
+from time import perf_counter_ns, process_time_ns, thread_time_ns
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -168,22 +168,24 @@ class _Load(NamedTuple):
         wanted: CPUs that they take together, or would if others had none of them.
         used: CPUs that they take.
         seconds: How long was looked at.
+        by_all: CPUs that the whole process takes, with what is not measured: calls that have not ended, above all.
     """
 
     at_work: float = 0.0
     wanted: float = 0.0
     used: float = 0.0
     seconds: float = 0.0
+    by_all: float = 0.0
 
 
 class _Window:
     """The last calls that were measured, of all functions."""
 
     def __init__(self) -> None:
-        self._calls: deque[tuple[int, int, int, int]] = deque(maxlen=_WINDOW)
+        self._calls: deque[tuple[int, int, int, int, int]] = deque(maxlen=_WINDOW)
 
     def add(self, began: int, ended: int, cpu: int, delay: int) -> None:
-        self._calls.append((began, ended, cpu, delay))
+        self._calls.append((began, ended, cpu, delay, process_time_ns()))
 
     def load(self) -> _Load | None:
         """None: too little is known."""
@@ -194,8 +196,11 @@ class _Window:
         if elapsed < _ENOUGH:
             return None
         at_work = sum(ended - began for began, ended, *_ in calls) / elapsed
-        used = sum(cpu for *_, cpu, _ in calls) / elapsed
-        return _Load(at_work, used + sum(delay for *_, delay in calls) / elapsed, used, elapsed / 1e9)
+        used = sum(cpu for _, _, cpu, *_ in calls) / elapsed
+        wanted = used + sum(delay for *_, delay, _ in calls) / elapsed
+        since_first = calls[-1][1] - calls[0][1]  # from the end of one to the end of another
+        by_all = (calls[-1][-1] - calls[0][-1]) / since_first if since_first >= _ENOUGH else 0.0
+        return _Load(at_work, wanted, used, elapsed / 1e9, by_all)
 
     def clear(self) -> None:
         self._calls.clear()
@@ -421,11 +426,12 @@ class Router:
         load = self._window.load()
         if load is None:
             return False
-        at_work, cpus, _, seconds = load
+        at_work, cpus, _, seconds, by_all = load
         owner = None if self._owner is None else self._owner()
         # A short call may hold the GIL from its begin to its end: then the others wait before they begin.
         wanted = at_work >= _AT_WORK or (owner is not None and self._several_here(owner))
-        waits = wanted and 0.5 <= cpus <= _ONE_CPU
+        busy = cpus if self._pools else max(cpus, by_all)  # interpreters are this process's, too
+        waits = wanted and busy >= 0.5 and cpus <= _ONE_CPU
         if not waits and not self._told_threads and wanted and at_work >= 1:
             self._told_threads = True
             self._tell(
