@@ -22,9 +22,9 @@ SIDES = {
 
 
 def is_asked(name: str) -> bool:
-    """Weft's side once for each row; in a short run a few of them, and nobody beside it."""
+    """Weft's side once for each row; in a short run a few of them, and nobody beside it. Ray's processes would stay."""
     if FULL:
-        return "-beside-" not in name or not name.endswith("-weft")
+        return ("-beside-" not in name or not name.endswith("-weft")) and not name.endswith("-ray")
     return name in {f"actors-{what}-process-weft" for what in ("start-warm", "trip", "stream-1MB", "death")}
 
 

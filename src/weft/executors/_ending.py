@@ -132,9 +132,11 @@ def leave_now(pools: Sequence[_core.Pool], why: str, *, ctrl_c: bool = False) ->
 
 
 def _end_interpreter() -> None:
-    from weft.executors import _map
-
-    _map.flush_all()
+    # Nothing is imported here: to run source, as the making of a named tuple does, has Python 3.13 forget that it is to
+    # leave with Ctrl-C's status.
+    maps = sys.modules.get("weft.executors._map")
+    if maps is not None:
+        maps.flush_all()
     _core.close_interpreter()
     every = _core.live_pools()
     for pool in every:
