@@ -70,6 +70,18 @@ def test_it_is_a_thread_pool(make: Any) -> None:
     assert pool.options(name="x").submit(abs, -3).result(PATIENCE) == 3
 
 
+def test_what_has_no_hash_runs_too(make: Any) -> None:
+    class AddOne:
+        __hash__ = None
+
+        def __call__(self, number: int) -> int:
+            return number + 1
+
+    pool = make().pool
+    assert pool.submit(AddOne(), 1).result(PATIENCE) == 2
+    assert list(pool.map(AddOne(), [1, 2])) == [2, 3]
+
+
 @needs_gil
 @pytest.mark.parametrize("where", AWAY)
 def test_python_code_is_moved(make: Any, where: str) -> None:

@@ -49,9 +49,7 @@ type _Chunk = tuple[list[Any], BaseException | bytes | None, int, int]
 type Runner = Callable[[Callable[..., Any], list[Any], bool], _Chunk]
 
 _TARGET = 2_000_000  # nanoseconds of work in a chunk
-_MOST_WITH_GIL = (
-    4_000  # items in a chunk, of which one thread works on those of another: they had better be in its cache
-)
+_MOST_WITH_GIL = 4_000  # items in a chunk: what one thread has made of them is in the cache when another takes it
 _GROWTH = 8  # a chunk is at most so many times the last one
 _AHEAD = 2  # chunks under way for each worker
 

@@ -6,16 +6,18 @@ between, the executor is a thread pool like any other, and asks again four times
 What moves a function. The threads together take about one CPU while several of them are at work, so they wait for the
 GIL, and the function's calls are among what takes that CPU. (What they wait for a CPU because others have them counts
 as if they had one, where the system tells: then they could take more.) That has gone on for as long as it takes to have
-workers elsewhere. It can go (`_portable`). Crossing, tried with one call's
-own arguments and result, costs this interpreter less than half of what the call does. Then its next calls are sent to
-a pool of interpreters, or of processes where it cannot go to those; the thread that was to run one waits for it, so the
-future, its options and the order are what they were. A call that cannot cross is run here; none is run twice.
+workers elsewhere, or is known to go on. It can go (`_portable`). Crossing, tried with one call's own arguments and
+result, costs this interpreter less than half of what the call does; other calls that compute stand aside meanwhile.
+Then its next calls are sent to a pool of interpreters, or of processes where it cannot go to those; the thread that was
+to run one waits for it, so the future, its options and the order are what they were. A call that cannot cross is run
+here; none is run twice.
 
 Where somebody has said that the tasks compute, nothing is measured or watched: before a function's first call it is
 found out where it can go, and all its calls go there.
 
-What moves it back: crossing turns out to cost nearly as much as the calls did; or fewer calls get done than before, and
-that is not because these are larger ones: every other call of the next ones is run here, and the two are compared.
+What moves it back: crossing turns out to cost nearly as much as the calls did; its calls wait for something else than
+the GIL, and more of them could do so at a time on threads; or fewer calls get done than before, and that is not because
+these are larger ones: every other call of the next ones is run here, and the two are compared.
 
 Any thread. A subject's numbers are written without a lock: they are estimates, and what they decide is decided once,
 under the lock.
@@ -372,6 +374,8 @@ class Router:
         """
         if gate.acquire(timeout=_STAND_ASIDE):
             gate.release()
+        elif self._gate is gate:  # that takes long; or who shut it was interrupted before anybody knew
+            self._gate = None
 
     def _measure(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
         trial: Trial | None = None
@@ -419,7 +423,7 @@ class Router:
         owner = None if self._owner is None else self._owner()
         if owner is None:
             return 0.0
-        items = max(len(args[1]), 1) if fn in _REMOTE else 1
+        items = max(len(args[1]), 1) if _is_chunk(fn) else 1
         return subject.cpu * (owner._stats()["queued"] + items_to_come(owner) / items)
 
     def _waits_for_gil(self) -> bool:
@@ -594,7 +598,7 @@ class Router:
             self._move_back(subject, f"{changed} has changed, which workers do not see")
             return fn(*args, **kwargs)
         try:
-            future: _core.Future[Any] = pool.submit(_REMOTE[fn] if fn in _REMOTE else fn, *args, **kwargs)  # noqa: SIM401  # no None in its type
+            future: _core.Future[Any] = pool.submit(_REMOTE[fn] if _is_chunk(fn) else fn, *args, **kwargs)
         except (PayloadError, RuntimeError):  # this call cannot cross; or the pool is broken, or ends
             return self._run_here(subject, fn, args, kwargs)
         queued = pool._queued()
@@ -706,19 +710,24 @@ def function_of(fn: Any) -> Any:
             return fn  # pyright: ignore[reportUnknownVariableType]
 
 
+def _is_chunk(fn: Any) -> bool:
+    """Whether it is what `map` submits. Not looked up: what somebody calls need not have a hash."""
+    return fn is run_chunk or fn is run_one
+
+
 def _inner(fn: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
     """The user's function under those of weft's that call it, and what is left of the arguments."""
-    while args and (fn in _REMOTE or fn is run_seeded):
+    while args and (_is_chunk(fn) or fn is run_seeded):
         fn, args = args[0], args[1:]
     return fn, args
 
 
 def _gives_nothing(fn: Any, result: Any) -> bool:
-    if fn in _REMOTE:  # a chunk's
+    if _is_chunk(fn):
         results, error, *_ = result
         return error is not None or all(one is None for one in results)
     return result is None
 
 
 def _portable_result(fn: Any, result: Any) -> Any:
-    return result[0] if fn in _REMOTE else result
+    return result[0] if _is_chunk(fn) else result
