@@ -72,7 +72,8 @@ def test_it_is_a_thread_pool(make: Any) -> None:
 
 def test_what_has_no_hash_runs_too(make: Any) -> None:
     class AddOne:
-        __hash__ = None
+        def __eq__(self, other: object) -> bool:
+            return self is other
 
         def __call__(self, number: int) -> int:
             return number + 1
