@@ -304,23 +304,25 @@ def test_what_waits_comes_back_to_where_more_can_wait(make: Any) -> None:
 @needs_gil
 def test_what_computes_stands_aside_while_something_is_tried(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a trial takes seconds, and all that time nothing runs side by side."""
-    adaptive = make()
-    while_trying: list[int] = []
-    begun: list[int] = []
-    router = adaptive.pool._router
-    monkeypatch.setattr(router, "_measure", lambda *_, of=router._measure: (begun.append(1), of(*_))[1])
+    monkeypatch.setattr("weft.executors._router._STAND_ASIDE", PATIENCE)
+    pool = make().pool
+    router = pool._router
+    stands_aside = threading.Event()
 
-    def try_away(*what: Any, of: Any = router._try_away) -> None:
-        time.sleep(0.1)  # for what runs already
-        before = len(begun)
-        time.sleep(0.2)
-        while_trying.append(len(begun) - before)
-        of(*what)
+    def stand_aside(gate: Any, of: Any = router._stand_aside) -> None:
+        stands_aside.set()
+        of(gate)
 
-    monkeypatch.setattr(router, "_try_away", try_away)
-    adaptive.until_told("measured_gil_bound")
-    assert while_trying[-1] == 0
-    assert router._gate is None
+    monkeypatch.setattr(router, "_stand_aside", stand_aside)
+    assert [pool.submit(tasks.compute, 1).result(PATIENCE) for _ in range(3)]  # what it takes is known from now on
+    gate = router._shut()
+    try:
+        future = pool.submit(tasks.compute, 2)
+        assert stands_aside.wait(PATIENCE)
+        assert not future.done()
+    finally:
+        router._open(gate)
+    assert future.result(PATIENCE) == tasks.compute(2)
 
 
 @needs_gil
