@@ -220,10 +220,11 @@ def test_imap_reads_no_further_ahead_than_it_may() -> None:
 
 
 def test_closing_imap_stops_what_runs() -> None:
-    ended = threading.Event()
+    began, ended = threading.Event(), threading.Event()
 
     def spins(x):
         try:
+            began.set()
             graphs.spin(x)
         finally:
             ended.set()
@@ -232,6 +233,7 @@ def test_closing_imap_stops_what_runs() -> None:
     with ThreadPoolExecutor(1) as pool:
         results = pipeline.imap({"x": iter([0, 1, 2])}, map_over="x", config=RuntimeConfig(executor=pool))
         assert next(results) == {"y": 0}
+        assert began.wait(PATIENCE)
         results.close()
         assert ended.wait(PATIENCE)
 

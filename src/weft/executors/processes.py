@@ -113,8 +113,10 @@ class _Starter:
     def wait_until_gone(self) -> None:
         """Waits for such processes, a while: one that waits for somebody to read its queue is left to do so."""
         until = time.monotonic() + _LEAVES_WITHIN
-        while self._leaving:
-            self._leaving.pop().join(max(0.0, until - time.monotonic()))
+        while leaving := self._leaving.copy():  # other threads may wait for the same ones
+            for process in leaving:
+                process.join(max(0.0, until - time.monotonic()))
+            self._leaving.difference_update(leaving)
 
 
 class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
