@@ -315,6 +315,7 @@ def test_what_computes_stands_aside_while_something_is_tried(make: Any, monkeypa
 
     monkeypatch.setattr(router, "_stand_aside", stand_aside)
     assert [pool.submit(tasks.compute, 1).result(PATIENCE) for _ in range(3)]  # what it takes is known from now on
+    pool._route(None)  # as another call does that looks for nothing
     gate = router._shut()
     try:
         future = pool.submit(tasks.compute, 2)

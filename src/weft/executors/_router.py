@@ -350,14 +350,21 @@ class Router:
         """A call has gone through the router; if that goes on for nothing, it is left out."""
         self._look -= 1
         if self._look <= 0 and not self._told and not self._pools and self._gate is None:
-            owner = None if self._owner is None else self._owner()
-            if owner is not None:
-                owner._route(None)
+            self._route(None)
+            if self._gate is not None:  # another call has shut it meanwhile
+                self._route(self)
+
+    def _route(self, router: Router | None) -> None:
+        owner = None if self._owner is None else self._owner()
+        if owner is not None:
+            owner._route(router)
 
     def _shut(self) -> threading.Lock:
         """From now on calls that compute stand aside: see there. `_open` ends it."""
-        self._gate = gate = threading.Lock()
+        gate = threading.Lock()
         gate.acquire()
+        self._gate = gate
+        self._route(self)  # another call may have had the router left out meanwhile: see `_passed`
         return gate
 
     def _open(self, gate: threading.Lock) -> None:
@@ -584,9 +591,7 @@ class Router:
         self._tell(Move(flavor, "measured_gil_bound", reason, self._evidence(subject)))
         subject.window = (perf_counter_ns(), 0)
         subject.away = pool
-        owner = None if self._owner is None else self._owner()
-        if owner is not None:
-            owner._route(self)
+        self._route(self)
 
     def _send(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
         pool, around = subject.away, subject.around
