@@ -42,6 +42,25 @@ def test_independent_nodes_run_side_by_side() -> None:
     assert result == {"a": True, "b": True, "c": True}
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_task_runs_a_pipeline_on_its_own_pool(mapped: bool) -> None:
+    """Whose only thread waits for the steps: like one that waits for a future, it gets company meanwhile."""
+    pipeline = Pipeline([node(output_name="y")(lambda x: x + 1)], name="inner")
+    if mapped:
+        pipeline = Pipeline([pipeline.as_node(map_over="x")])
+    with ThreadPoolExecutor(1) as pool:
+        config = RuntimeConfig(executor=pool)
+        future = pool.submit(pipeline.run, x=[1, 2] if mapped else 1, config=config)
+        assert future.result(PATIENCE) == {"y": [2, 3] if mapped else 2}
+
+
+def test_a_node_runs_a_pipeline_where_it_runs_itself() -> None:
+    config = RuntimeConfig(flavor="threads", max_workers=1)
+    inner = Pipeline([node(output_name="y")(lambda x: x + 1)])
+    outer = Pipeline([node(output_name="z")(lambda x: inner.run(x=x, config=config)["y"])])
+    assert outer.map({"x": [1, 2]}, map_over="x", config=config) == [{"z": 2}, {"z": 3}]
+
+
 def test_items_run_side_by_side() -> None:
     meet = meeting(2)
     with ThreadPoolExecutor(2) as pool:

@@ -24,6 +24,7 @@ from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
+from weft import _core
 from weft._capabilities import usable_cpus
 from weft.errors import PayloadError, PipelineError
 from weft.pipelines._calling import call_once, collected, pause_before
@@ -226,7 +227,7 @@ class Flow:
             if frame in self._finished:
                 break
             try:
-                self._take(*self._done.get(timeout=self._pause()))
+                self._take(*_core.blocking(self._done.get, True, self._pause()))
             except Empty:
                 now = time.monotonic()
                 while self._delayed and self._delayed[0][0] <= now:

@@ -170,8 +170,9 @@ void notify_and_unlock_condition(Future*, State*, TaskState);
 
 // In wait.cpp. 0: settled; 1: the deadline passed; -1: an exception is set.
 int wait_until_settled(Future*, Nanos deadline);
-// wait_in_place(future): see pool.cpp's table of functions.
+// wait_in_place(future), blocking(fn, *args): see pool.cpp's table of functions.
 PyObject* wait_in_place(PyObject* module, PyObject* future);
+PyObject* blocking(PyObject* module, PyObject* const* args, Py_ssize_t count);
 // True, with PoolForked set: this is a forked child, where the Future will never settle. For one that has not settled.
 bool refuse_if_forked(Future*);
 

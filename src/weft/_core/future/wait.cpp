@@ -118,6 +118,19 @@ int wait_until_settled(Future* future, Nanos deadline) {
   return outcome;
 }
 
+PyObject* blocking(PyObject*, PyObject* const* args, Py_ssize_t count) {
+  if (count < 1) {
+    PyErr_SetString(PyExc_TypeError, "blocking() takes a callable, and what to call it with");
+    return nullptr;
+  }
+  Executant* me = current_worker();
+  if (me == nullptr) return PyObject_Vectorcall(args[0], args + 1, static_cast<size_t>(count) - 1, nullptr);
+  if (me->core->scheduler.begin_blocked()) start_worker_quietly(me->core);
+  PyObject* result = PyObject_Vectorcall(args[0], args + 1, static_cast<size_t>(count) - 1, nullptr);
+  me->core->scheduler.end_blocked();
+  return result;
+}
+
 PyObject* wait_in_place(PyObject* module, PyObject* object) {
   auto* state = static_cast<State*>(PyModule_GetState(module));  // SAFETY: a function of weft._core's own table
   if (!PyObject_TypeCheck(object, state->future_type)) {

@@ -587,6 +587,10 @@ PyMethodDef pool_functions[] = {
     {"wait_in_place", wait_in_place, METH_O,
      "wait_in_place($module, future, /)\n--\n\n"
      "Wait for a future of another pool, without that this worker's pool gets one worker more for it. Internal: for routers."},
+    {"blocking", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(blocking)), METH_FASTCALL,
+     "blocking($module, fn, /, *args)\n--\n\n"
+     "fn(*args), which waits for other tasks by other means than their futures: meanwhile this worker's pool may have one\n"
+     "worker more, as it may while one waits for a future."},
     {"close_interpreter", close_interpreter, METH_NOARGS,
      "close_interpreter($module, /)\n--\n\nThe interpreter ends: no pool takes tasks from now on."},
     {nullptr, nullptr, 0, nullptr},
