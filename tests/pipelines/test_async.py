@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.aio.libraries import CANCELLED, Library
+from tests.aio.libraries import CANCELLED, PATIENCE, Library
 from tests.pipelines import graphs
 from weft import RuntimeConfig
+from weft.aio import to_thread
 from weft.errors import InvalidInputs, PipelineError, TaskTimeout
 from weft.executors import ProcessPoolExecutor
 from weft.pipelines import MemoryCache, Pipeline, PipelineCallback, SequentialExecutor, node
@@ -114,6 +115,27 @@ def test_amap_of_plain_nodes(library: Library) -> None:
         with pytest.raises(PipelineError, match="item 1"):
             await pipeline.amap({"x": [1, 0]}, map_over="x")
         assert [one["z"] async for one in pipeline.aimap({"x": iter([1.0])}, map_over="x")] == [2.0]
+
+    library.run(main)
+
+
+def test_amap_of_plain_nodes_is_cancelled_while_one_runs(library: Library) -> None:
+    began, go = threading.Event(), threading.Event()
+
+    def waits(x: int) -> int:
+        began.set()
+        go.wait(PATIENCE)
+        return x
+
+    async def main() -> None:
+        try:
+            async with library.children() as start:
+                child = start(lambda: Pipeline([node(output_name="y")(waits)]).amap({"x": [1]}, map_over="x"))
+                await to_thread(began.wait, PATIENCE)
+                child.cancel()
+                assert await child.end() == CANCELLED
+        finally:
+            go.set()
 
     library.run(main)
 

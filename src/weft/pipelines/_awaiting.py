@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, cast
 
@@ -66,6 +66,15 @@ async def run(pipeline: Pipeline, plan: Plan, given: dict[str, Any], config: Run
                 hooks.pipeline_end(context.name, outputs, context.seconds)
 
 
+def _close(results: Generator[Any]) -> None:
+    try:
+        results.close()
+    except ValueError as error:
+        # Cancelled while a worker was in it: that is interrupted, which unwinds it there.
+        if "already executing" not in str(error):
+            raise
+
+
 async def run_map(
     pipeline: Pipeline,
     plan: Plan,
@@ -88,7 +97,7 @@ async def run_map(
             while (outcome := await to_thread(next, results, _END)) is not _END:
                 yield outcome
         finally:
-            results.close()
+            _close(results)
         return
     with context_for(pipeline, plan, config) as context:
         hooks = context.hooks
