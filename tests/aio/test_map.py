@@ -26,6 +26,28 @@ async def numbers(count: int) -> AsyncIterator[int]:
         yield number
 
 
+def test_an_input_that_was_cancelled_says_so(two: Held) -> None:
+    """Not the reading of it: something that it awaits."""
+
+    async def numbers_and_a_cancelled_task() -> AsyncIterator[int]:
+        yield 1
+        task = asyncio.ensure_future(asyncio.sleep(PATIENCE))
+        task.cancel()
+        await task
+
+    async def main() -> None:
+        results: list[int] = []
+        with pytest.raises(asyncio.CancelledError):
+            async for result in aio.map(abs, numbers_and_a_cancelled_task(), executor=two.pool):
+                results.append(result)
+        assert results == [1]
+        task = asyncio.current_task()
+        assert task is not None
+        assert not task.cancelling()  # it was not we
+
+    Asyncio().run(main)
+
+
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("source", ["plain", "asynchronous"])
 @pytest.mark.parametrize("limit", [None, 1, 7])

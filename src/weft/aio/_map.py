@@ -225,9 +225,11 @@ class _AsyncSource:
                 except StopAsyncIteration:
                     box(_End(None))
                     return
-                except Exception as error:
-                    box(_End(error))
-                    return
+                except BaseException as error:
+                    box(_End(error))  # a closed box drops it
+                    if isinstance(error, Exception):
+                        return
+                    raise
                 box(_Item(item))
 
     async def close(self) -> None:
