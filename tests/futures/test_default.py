@@ -77,6 +77,8 @@ def test_what_cannot_be(threads: int, error: type[Exception]) -> None:
 def test_shutdown_from_a_task_of_its_own() -> None:
     with pytest.raises(RuntimeError, match="a task cannot wait for the end of the pool"):
         weft.async_(weft.shutdown).result(PATIENCE)
+    assert weft.is_running()
+    assert weft.async_(abs, -1).result(PATIENCE) == 1
 
 
 def test_reset_ends_it() -> None:

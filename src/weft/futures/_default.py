@@ -139,21 +139,16 @@ def shutdown(wait: bool = True, *, cancel_futures: bool = False) -> None:
         False
     """
     global _pool, _settings
+    with _lock:
+        pool = _pool
+        if pool is not None and wait:
+            pool._wait_left(0)  # raises in a task of its own: then nothing has happened
+        _pool, _settings = None, _Settings()
     workers = sys.modules.get("weft.futures._default_workers")
     if workers is not None:
         workers.shutdown(wait, cancel_futures=cancel_futures)
-    with _lock:
-        pool, _pool = _pool, None
-        settings, _settings = _settings, _Settings()
-    if pool is None:
-        return
-    try:
+    if pool is not None:
         pool.shutdown(wait=wait, cancel_futures=cancel_futures)
-    except RuntimeError:  # from a task of its own: nothing has happened
-        with _lock:
-            if _pool is None:
-                _pool, _settings = pool, settings
-        raise
 
 
 def is_running() -> bool:
