@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -69,6 +70,12 @@ def spin() -> None:
 
 async def sleep_in_c(seconds: float) -> None:
     """Lets go of the GIL, and of nothing else: no interrupt gets through."""
+    time.sleep(seconds)
+
+
+async def stick(path: str, seconds: float) -> None:
+    """The same, and a file says so before."""
+    Path(path).touch()
     time.sleep(seconds)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 
 from tests.actors import functions
-from tests.actors.conftest import Run
+from tests.actors.conftest import PATIENCE, Run
 from weft import errors
 from weft._payloads.failures import RemoteTraceback
 from weft.actors import open_nursery
@@ -110,6 +111,24 @@ def test_cancelling_a_call_cancels_it_there(run: Run, spawn: str, tmp_path: Path
             assert scope.cancelled_caught
             assert path.read_text() == "clean"  # it was waited for
             assert await portal.run(functions.add, a=1, b=2) == 3
+
+    run(main)
+
+
+def test_a_call_is_cancelled_that_has_not_begun(run: Run, spawn: str, tmp_path: Path) -> None:
+    """Both come in one read, since the actor's loop is stuck meanwhile."""
+    is_stuck = tmp_path / "stuck"
+
+    async def main() -> None:
+        async with open_nursery(spawn=spawn, grace=2 * PATIENCE, hard_kill=3 * PATIENCE) as nursery:
+            portal = await nursery.start_actor("a", enable_modules=[MODULE])
+            async with anyio.create_task_group() as stuck:
+                stuck.start_soon(partial(portal.run, functions.stick, path=str(is_stuck), seconds=0.4))
+                while not is_stuck.exists():
+                    await anyio.sleep(0.001)
+                with anyio.move_on_after(0.1) as scope:
+                    await portal.run(functions.sleep_forever)
+                assert scope.cancelled_caught
 
     run(main)
 

@@ -98,6 +98,39 @@ def test_each_call_that_is_taken_back_as_it_begins_or_returns_is_reported_once(r
     assert reported == list(range(count))
 
 
+def test_what_goes_undisturbed_is_done_in_full(run: Run) -> None:
+    """Such as half a frame that a full socket has taken: the interrupt comes when the rest is kept."""
+    begun: list[int] = []
+    ended: list[int] = []
+    reported: list[object] = []
+
+    def step(number: int) -> None:
+        begun.append(number)
+        for _ in range(20):
+            pass
+        ended.append(number)
+
+    async def main() -> None:
+        worker = Worker(here(), lambda number, good, outcome: reported.append(outcome), "calls")
+
+        def speak(number: int) -> None:
+            while True:
+                worker.undisturbed(step, number)
+
+        for number in range(times(500, 50)):
+            worker.put(number, speak, {"number": number})
+            while not begun or begun[-1] != number:
+                await anyio.sleep(0)
+            worker.take_back(number)
+            while len(reported) <= number:
+                await anyio.sleep(0)
+        await worker.end()
+
+    run(main)
+    assert {type(outcome) for outcome in reported} == {Interrupted}
+    assert begun == ended
+
+
 @pytest.mark.methods("interpreter", "process")
 def test_an_actor_of_an_actor_that_spins_is_stopped_too(run: Run, method: str) -> None:
     async def main() -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     # The level at which all is off, and the levels that were set, by the names of loggers; the root's is "".
     type Levels = tuple[int, dict[str, int]]
 
-__all__ = ["flush", "install", "unfinished", "uninstall"]
+__all__ = ["flush", "install", "let_go", "unfinished", "uninstall"]
 
 LONGEST = 1 << 16
 """Characters of an unfinished line that are kept."""
@@ -41,6 +41,7 @@ PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes))
 unfinished: "list[_Lines]" = []
 """The streams that may have an unfinished line. Empty, there is nothing for `flush` to do; the core looks first."""
 
+_streams: "list[_Lines]" = []
 _undo: "list[Callable[[], object]]" = []
 
 
@@ -63,7 +64,17 @@ def install(send: "Callable[[bytes], None]", *, streams: bool, levels: "Levels |
 def flush() -> None:
     """Sends unfinished lines: a task has ended."""
     while unfinished:
-        unfinished.pop().flush()
+        try:
+            lines = unfinished.pop()
+        except IndexError:  # an actor's loop and its worker thread end calls at the same time
+            return
+        lines.flush()
+
+
+def let_go() -> None:
+    """Lets other threads print, though the calling one was interrupted as it did."""
+    for stream in _streams:
+        stream.let_go()
 
 
 def uninstall() -> None:
@@ -219,10 +230,11 @@ def _module_of(filename: str) -> str | None:
 def _send_lines(send: "Callable[[bytes], None]") -> None:
     before = sys.stdout, sys.stderr
     stdout, stderr = _Lines("stdout", sys.stdout, send), _Lines("stderr", sys.stderr, send)
-    sys.stdout, sys.stderr = stdout, stderr
+    sys.stdout, sys.stderr = _streams[:] = stdout, stderr
 
     def undo() -> None:
         unfinished.clear()
+        _streams.clear()
         if sys.stdout is stdout:
             sys.stdout = before[0]
         if sys.stderr is stderr:
@@ -268,6 +280,11 @@ class _Lines(_TextIOBase):
                 self._length = 0
                 if text:
                     self._say(text)
+
+    def let_go(self) -> None:
+        from weft._locks import let_go  # an actor has it; workers of pools do without typing
+
+        let_go(self._lock)
 
     def _say(self, text: str) -> None:
         try:

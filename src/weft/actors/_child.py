@@ -173,8 +173,9 @@ async def _serve(
     end: socket.socket, mouth: _Mouth, actor: Actor, modules: frozenset[str], memory: Memory | None
 ) -> None:
     channel = Channel(end, "the parent", memory=memory)
-    mouth.speak_through(channel)
-    await Serving(channel, actor, modules).run()
+    serving = Serving(channel, actor, modules)
+    mouth.speak_through(channel, serving.undisturbed)
+    await serving.run()
 
 
 class _Mouth:
@@ -184,13 +185,24 @@ class _Mouth:
         self._lock = threading.RLock()
         self._channel: Channel | None = None
         self._send: Callable[[bytes], Any] = lambda message: say(end, SAID, message)
+        self._undisturbed: Callable[[Callable[[bytes], None], bytes], None] = lambda fn, message: fn(message)
 
-    def speak_through(self, channel: Channel) -> None:
+    def speak_through(self, channel: Channel, undisturbed: Callable[[Callable[[bytes], None], bytes], None]) -> None:
+        """By the channel from now on.
+
+        Args:
+            channel: The channel.
+            undisturbed: Calls something, and has interrupts of the thread wait until it is done.
+        """
         with self._lock:
             self._channel = channel
             self._send = lambda message: channel.send(SAID, 0, message)
+        self._undisturbed = undisturbed
 
     def say(self, message: bytes) -> None:
+        self._undisturbed(self._say, message)
+
+    def _say(self, message: bytes) -> None:
         with self._lock, suppress(ChannelClosed, OSError):  # nobody hears it
             self._send(message)
 

@@ -93,6 +93,7 @@ class Serving:
         self._crew = Crew(here(), self._running)
         self._contexts: dict[int, Context] = {}
         self._worker = Worker(here(), self._report, f"weft-actor-{actor.name}-calls")
+        self.undisturbed = self._worker.undisturbed
         self._ended = anyio.Event()
 
     async def run(self) -> None:
@@ -173,18 +174,29 @@ class Serving:
             self._answer(CANCELLED, number)
         elif kind == OPEN:
             context = self._contexts[number] = Context(self._channel, number, "the caller of this context")
-            self._crew.start(self._run_in_context, number, fn, context, kwargs)
+            self._crew.start(self._run_in_context, number, self._scope_of(number), fn, context, kwargs)
         elif is_async:
-            self._crew.start(self._run, number, fn, (), kwargs)
+            self._crew.start(self._run, number, self._scope_of(number), fn, (), kwargs)
         else:
             self._worker.put(number, fn, kwargs)
 
     # ---- calls -------------------------------------------------------------------------------------
 
-    async def _run(self, number: int, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _scope_of(self, number: int) -> anyio.CancelScope:
+        """What a call can be cancelled by: from now on, though its task may not begin before the next turn."""
+        scope = self._running[number] = anyio.CancelScope()
+        return scope
+
+    async def _run(
+        self,
+        number: int,
+        scope: anyio.CancelScope,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
         try:
-            with anyio.CancelScope() as scope:
-                self._running[number] = scope
+            with scope:
                 self._report(number, True, await fn(*args, **kwargs))
                 return
         except anyio.get_cancelled_exc_class():
@@ -198,7 +210,12 @@ class Serving:
         self._answer(CANCELLED, number)
 
     async def _run_in_context(
-        self, number: int, fn: Callable[..., Any], context: Context, kwargs: Mapping[str, Any]
+        self,
+        number: int,
+        scope: anyio.CancelScope,
+        fn: Callable[..., Any],
+        context: Context,
+        kwargs: Mapping[str, Any],
     ) -> None:
         async def run(context: Context, **kwargs: Any) -> Any:
             value = await fn(context, **kwargs)
@@ -207,13 +224,14 @@ class Serving:
             return value
 
         try:
-            await self._run(number, run, (context,), kwargs)
+            await self._run(number, scope, run, (context,), kwargs)
         finally:
             del self._contexts[number]
             stream_of(context).finish(None)
 
     def _report(self, number: int, good: bool, outcome: object) -> None:
         """Any thread: what came of a call."""
+        asides.let_go()
         if asides.unfinished:
             asides.flush()
         try:

@@ -51,6 +51,8 @@ class Worker:
         self._call: tuple[int, Callable[..., Any], Mapping[str, Any]] | None = None  # the thread's, as the next
         self._outcome: tuple[bool, object] | None = None
         self._current: int | None = None
+        self._undisturbed = False
+        self._put_off = False  # an interrupt, while that is so
         self._unwanted: set[int] = set()
         self._waiting: set[int] = set()
         self._thread: threading.Thread | None = None
@@ -74,8 +76,31 @@ class Worker:
             elif number in self._waiting:
                 self._unwanted.add(number)
 
+    def undisturbed[T](self, fn: Callable[[T], object], argument: T) -> None:
+        """Calls something that is soon done; the thread's interrupts wait until then. Any thread.
+
+        So goes what a call prints: half a frame would be the end of the channel, and of the actor.
+        """
+        if self._thread is None or self._thread.ident != threading.get_ident() or self._undisturbed:
+            fn(argument)
+            return
+        self._undisturbed = True
+        try:
+            with self._lock:  # none is asked for from here on; one that was on its way comes within this block
+                pass
+            fn(argument)
+        finally:
+            with self._lock:
+                self._undisturbed = False
+                late, self._put_off = self._put_off, False
+            let_go(self._lock)  # it may have come as the first block had the lock
+            if late:
+                raise Interrupted
+
     def _interrupt_lock_held(self) -> None:
-        if self._thread is not None and self._thread.ident is not None:
+        if self._undisturbed:
+            self._put_off = True
+        elif self._thread is not None and self._thread.ident is not None:
             _core.raise_in_thread(self._thread.ident, Interrupted)
 
     async def end(self) -> None:
