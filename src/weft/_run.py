@@ -194,7 +194,8 @@ class Run:
         if max_workers is None and isinstance(self._trace_to, Decision) and self._flavor == "auto":
             max_workers = self._trace_to.max_workers
         parent = _enclosing_scope()
-        if parent is not None and not parent.suits(max_workers):
+        shared = None if parent is None else parent.executor  # None: it is being left this moment
+        if parent is not None and (shared is None or not parent.suits(max_workers)):
             parent = None
         question = self._question(config, None if parent is None else parent.flavor)
         verdict = decide(question)
@@ -213,7 +214,7 @@ class Run:
 
             executor = default_executor()
         elif parent is not None and parent.flavor == verdict.flavor and (code == "nested" or parent._told is told):
-            executor = parent.executor
+            executor = shared
             if code != "nested":
                 evidence["rule"] = code
                 code, reason = "nested", f"{reason}; the enclosing scope has such workers, and shares them"
@@ -378,8 +379,8 @@ class Run:
 
     def _leave(self) -> Executor | None:
         """Closes the scope; gives the executor if it has to be ended."""
+        self._open = False  # first: what is not usable is not asked for its executor
         executor, self._executor = self._executor, None
-        self._open = False
         if self._token is not None:
             # ValueError: left in another context than entered, by a generator; `usable` keeps others away.
             with suppress(ValueError):

@@ -18,7 +18,7 @@ from tests.executors import portable_tasks as tasks
 from tests.executors.child import wait_until
 from tests.executors.flavors import PATIENCE
 from weft.errors import Interrupted, PayloadError, TaskTimeout
-from weft.executors import ThreadPoolExecutor
+from weft.executors import ThreadPoolExecutor, _portable
 from weft.executors._adaptive import AdaptiveExecutor
 from weft.executors._router import Move
 
@@ -299,6 +299,24 @@ def test_what_waits_comes_back_to_where_more_can_wait(make: Any) -> None:
         for future in [adaptive.pool.submit(tasks.compute_and_wait, 0.05) for _ in range(150)]:
             future.result(PATIENCE)
     assert "waits for something else than the GIL" in adaptive.moves[-1].reason
+
+
+@needs_gil
+@pytest.mark.parametrize("look", ["before", "after"])
+def test_looking_that_fails_is_no_failure_of_the_task(make: Any, monkeypatch: pytest.MonkeyPatch, look: str) -> None:
+    """As a global that another thread changes meanwhile makes it."""
+    looks = iter([look == "before"] + [True] * 100)
+
+    def surroundings(*what: Any, of: Any = _portable._surroundings) -> Any:
+        if next(looks):
+            raise RuntimeError("Set changed size during iteration")
+        return of(*what)
+
+    monkeypatch.setattr(_portable, "_surroundings", surroundings)
+    adaptive = make()
+    adaptive.until_told("cannot_move")
+    assert "Set changed size" in adaptive.moves[-1].reason
+    assert adaptive.moves[-1].flavor == "threads"
 
 
 @needs_gil

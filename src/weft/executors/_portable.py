@@ -151,7 +151,10 @@ class Around:
         """
         if not self._found.changed():
             return None
-        now = _surroundings(self._fn)
+        try:
+            now = _surroundings(self._fn)
+        except Exception:  # another thread changes it this moment
+            return "what it finds around it"
         differing = _differing(self._found, now)
         if differing:
             return differing[0]

@@ -351,7 +351,7 @@ class Router:
         self._look -= 1
         if self._look <= 0 and not self._told and not self._pools and self._gate is None:
             self._route(None)
-            if self._gate is not None:  # another call has shut it meanwhile
+            if self._gate is not None or self._look > 0:  # meanwhile something is tried, or to be looked at again
                 self._route(self)
 
     def _route(self, router: Router | None) -> None:
@@ -396,6 +396,8 @@ class Router:
         ):
             try:
                 trial = self._begin_trial(subject, fn, args, kwargs)
+            except Exception as error:  # another thread changes what is looked at, above all
+                self._stays(subject, "cannot_move", _not_seen(error))
             except BaseException:
                 self._let_go()
                 raise
@@ -415,7 +417,10 @@ class Router:
         self._window.add(began, perf_counter_ns(), cpu, _waited_for_cpu() - delay)
         subject.took(cpu)
         if trial is not None and gate is not None:
-            why_not = trial.ended(result, gives_nothing=_gives_nothing(fn, result))
+            try:
+                why_not = trial.ended(result, gives_nothing=_gives_nothing(fn, result))
+            except Exception as error:
+                why_not = _not_seen(error)
             if why_not is None:
                 around = trial.around
                 self._jobs.put(partial(self._try_alone, gate, subject, around, fn, args, kwargs, result))
@@ -594,7 +599,7 @@ class Router:
         self._route(self)
 
     def _send(self, subject: _Subject, fn: Any, args: Any, kwargs: Any) -> Any:
-        pool, around = subject.away, subject.around
+        around, pool = subject.around, subject.away  # when it comes back, the pool goes first
         if pool is None:  # it came back this moment
             return fn(*args, **kwargs)
         began, cpu = perf_counter_ns(), thread_time_ns()
@@ -702,6 +707,10 @@ class Router:
             self._let_go()
             raise
         self._tell(Move("threads", "moved_back", f"{subject.name}: {why}", self._evidence(subject)))
+
+
+def _not_seen(error: Exception) -> str:
+    return f"what it uses could not be looked at: {type(error).__name__}: {error}"
 
 
 def function_of(fn: Any) -> Any:
