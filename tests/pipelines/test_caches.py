@@ -4,16 +4,22 @@ import logging
 import multiprocessing
 import os
 import pickle
+import signal
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from weft.errors import InvalidSetting
-from weft.pipelines import Cache, CacheSpec, DiskCache, FsspecCache, MemoryCache, RedisCache
+from tests.executors.child import wait_until
+from tests.guards import PATIENCE, held, is_in_guard
+from weft import _core
+from weft._locks import Guard
+from weft.errors import Interrupted, InvalidSetting
+from weft.pipelines import Cache, CacheSpec, DiskCache, FsspecCache, MemoryCache, RedisCache, _digests, _work
+from weft.pipelines._cache import _base
 
 LARGE = list(range(100_000))
 
@@ -160,8 +166,8 @@ def test_what_cannot_be_pickled_is_not_kept_and_told_once(disk: DiskCache, caplo
 
 def test_no_room_is_told_and_nothing_else_lost(disk: DiskCache, caplog: pytest.LogCaptureFixture) -> None:
     disk.put(b"before", 1, seconds=1)
-    pages = disk._connection().execute("PRAGMA page_count").fetchone()[0]
-    disk._connection().execute(f"PRAGMA max_page_count = {pages}")
+    pages = disk._connection_lock_held().execute("PRAGMA page_count").fetchone()[0]
+    disk._connection_lock_held().execute(f"PRAGMA max_page_count = {pages}")
     with caplog.at_level(logging.WARNING, "weft.pipelines"):
         for number in range(100):
             disk.put(b"%d" % number, os.urandom(10_000), seconds=1)
@@ -233,3 +239,82 @@ def test_a_forked_child_has_a_connection_of_its_own(disk: DiskCache) -> None:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert disk.get(b"child") == 2
+
+
+# ---- their locks -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["memory", "disk", "redis"])
+def guarded(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Cache, Guard]]:
+    with made(request.param, tmp_path, request) as cache:
+        yield cache, cache._guard
+
+
+@pytest.mark.parametrize("method", ["get", "put", "history", "clear"])
+def test_a_memory_cache_is_used_by_one_thread_at_a_time(method: str) -> None:
+    """On the free-threaded 3.13 an `OrderedDict` has no lock of its own."""
+    cache = MemoryCache()
+    cache.put(b"key", 1, node="n")
+    arguments = {"get": (b"key",), "put": (b"other", 2), "history": ("n",), "clear": ()}[method]
+    other = threading.Thread(target=getattr(cache, method), args=arguments)
+    with held(cache._guard):
+        other.start()
+        wait_until(lambda: is_in_guard(other) or not other.is_alive(), "it waits or is done")
+        assert other.is_alive()
+    other.join(PATIENCE)
+    assert not other.is_alive()
+
+
+def test_who_is_interrupted_as_it_waits_for_a_cache_leaves_it_usable(guarded: tuple[Cache, Guard]) -> None:
+    cache, guard = guarded
+    cache.put(b"key", 1, seconds=1)
+
+    def wait() -> None:
+        with pytest.raises(Interrupted):
+            cache.get(b"key")
+        interrupted.append(True)
+
+    interrupted: list[bool] = []
+    waiter = threading.Thread(target=wait)
+    with held(guard):
+        waiter.start()
+        wait_until(lambda: is_in_guard(waiter), "it asks for the lock")
+        assert waiter.ident is not None
+        assert _core.raise_in_thread(waiter.ident, Interrupted)
+    waiter.join(PATIENCE)
+    assert interrupted == [True]
+    assert cache.get(b"key") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_uses_a_cache_that_another_thread_was_using(guarded: tuple[Cache, Guard]) -> None:
+    cache, guard = guarded
+    cache.put(b"key", 1, seconds=1)
+    with held(guard):
+        assert in_child(lambda: cache.get(b"key")) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_has_the_locks_of_all_caches_and_works_free() -> None:
+    def use() -> int:
+        assert CacheSpec("memory").create().get(b"key") is None
+        assert _digests.function_digest(lambda: 1)
+        return len(_work._received("token", pickle.dumps((None, (), {}))).options)
+
+    with held(_base._guard), held(_digests._guard), held(_work._guard):
+        assert in_child(use) == 0
+
+
+def in_child(body: Callable[[], int]) -> int:
+    """What a function gives in a forked child; -1 if it fails there, or waits."""
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        try:
+            os._exit(body())
+        finally:
+            os._exit(255)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return -1 if status == 255 else status

@@ -19,10 +19,10 @@ from array import array
 from collections import OrderedDict
 from hashlib import blake2b
 from marshal import dumps
-from threading import Lock
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, cast
 
+from weft._locks import Guard
 from weft._payloads.main_module import ALIAS
 from weft._payloads.references import reference_to
 from weft._payloads.surroundings import Incomparable, Look, Surroundings, has_attributes_only, reduced_of
@@ -195,7 +195,7 @@ def _module(name: str) -> str:
 
 _KEPT = 1024
 _known: OrderedDict[int, tuple[Any, Surroundings, bytes]] = OrderedDict()
-_lock = Lock()
+_guard = Guard()
 
 
 def function_digest(fn: Any) -> bytes:
@@ -227,12 +227,15 @@ def _digest_of_root(root: Any) -> bytes:
         parts += label.encode(), found_by_look or _large(value)
     parts += sorted({look.digest_of_code(one) for one in around.looked_into})
     digest = joined(b"function", *(b"%d:%b" % (len(part), part) for part in parts))
-    with _lock:
-        _known[id(root)] = root, around, digest
-        _known.move_to_end(id(root))
-        while len(_known) > _KEPT:
-            _known.popitem(last=False)
+    _guard(_keep_lock_held, root, around, digest)
     return digest
+
+
+def _keep_lock_held(root: Any, around: Surroundings, digest: bytes) -> None:
+    _known[id(root)] = root, around, digest
+    _known.move_to_end(id(root))
+    while len(_known) > _KEPT:
+        _known.popitem(last=False)
 
 
 def _has_key(value: object) -> bool:

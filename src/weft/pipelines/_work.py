@@ -8,7 +8,6 @@ Any thread. Pinned by tests/pipelines/test_executors.py.
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
+from weft._locks import Guard
 from weft.pipelines._places import goes_elsewhere
 from weft.pipelines._plan import InnerMap, Plan
 
@@ -133,7 +133,7 @@ class Work:
         return _received, (self.token, self.packed_far())
 
 
-_lock = threading.Lock()
+_guard = Guard()
 _ours: WeakValueDictionary[str, Work] = WeakValueDictionary()
 _kept: OrderedDict[str, Work] = OrderedDict()
 
@@ -147,12 +147,15 @@ def _received(token: str, packed: bytes) -> Work:
         found = Work(plan, options, inner, packed, packed)  # packed again by workers of a worker's own
         found.token = token
         _ours[token] = found
-    with _lock:
-        _kept[token] = found
-        _kept.move_to_end(token)
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
+    _guard(_keep_lock_held, token, found)
     return found
+
+
+def _keep_lock_held(token: str, work: Work) -> None:
+    _kept[token] = work
+    _kept.move_to_end(token)
+    while len(_kept) > KEPT:
+        _kept.popitem(last=False)
 
 
 def work_for(plan: Plan, config: RuntimeConfig, *, forced: bool) -> Work:

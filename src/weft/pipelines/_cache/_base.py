@@ -7,12 +7,12 @@ Pinned by tests/pipelines/test_caches.py, which runs against all kinds.
 from __future__ import annotations
 
 import logging
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from weft._locks import Guard
 from weft.errors import InvalidSetting
 
 __all__ = ["Cache", "CacheSpec", "CacheStats"]
@@ -24,7 +24,7 @@ KINDS = {"memory": "MemoryCache", "disk": "DiskCache", "redis": "RedisCache", "f
 
 @dataclass(slots=True)
 class CacheStats:
-    """What a cache has done in this process.
+    """What a cache has done in this process. On free threads, all but that of a `MemoryCache` is approximate.
 
     Attributes:
         hits: Results that were found.
@@ -68,11 +68,13 @@ class CacheSpec:
             TypeError: Its class has no such option.
         """
         key = (self.kind, self.path, tuple(sorted((name, repr(value)) for name, value in self.options.items())))
-        with _lock:
-            found = _made.get(key)
-            if found is None or found.closed:
-                found = _made[key] = self._make()
-            return found
+        return _guard(self._create_lock_held, key)
+
+    def _create_lock_held(self, key: object) -> Cache:
+        found = _made.get(key)
+        if found is None or found.closed:
+            found = _made[key] = self._make()
+        return found
 
     def _make(self) -> Cache:
         if self.kind not in KINDS:
@@ -84,7 +86,7 @@ class CacheSpec:
         return make(**self.options) if self.path is None else make(self.path, **self.options)
 
 
-_lock = threading.RLock()
+_guard = Guard()
 _made: dict[object, Cache] = {}
 
 

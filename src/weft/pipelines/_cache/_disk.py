@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from weft._locks import Guard
 from weft.errors import InvalidSetting
 from weft.pipelines._cache._base import Cache, CacheSpec
 from weft.pipelines._cache._codec import Damaged, Unkept, decode, encode
@@ -53,6 +54,8 @@ CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON entries BEGIN UPDATE totals S
 CREATE TRIGGER IF NOT EXISTS gone AFTER DELETE ON entries BEGIN UPDATE totals SET bytes = bytes - OLD.size; END;
 """
 
+type _Pending = tuple[bytes | None, int, str, bytes]  # the entry, unless it is in a file; its size, node and parts
+
 
 class DiskCache(Cache):
     """Keeps results in a folder, for this program's next run and for all processes that name the same folder.
@@ -80,15 +83,15 @@ class DiskCache(Cache):
             self.path = Path(path).absolute()
         except TypeError:
             raise InvalidSetting(setting="path", value=path, remedy="give the path of a folder") from None
-        self._lock = threading.RLock()
+        self._guard = Guard()
         self._database: sqlite3.Connection | None = None
         self._pid = 0
-        self._pending: dict[bytes, tuple[bytes | None, int, str, bytes]] = {}
+        self._pending: dict[bytes, _Pending] = {}
         self._since = 0.0
         self._touched: set[bytes] = set()
         try:
             (self.path / "blobs").mkdir(parents=True, exist_ok=True)
-            self._connection().execute("UPDATE totals SET bytes = bytes")
+            self._connection_lock_held().execute("UPDATE totals SET bytes = bytes")
         except (OSError, sqlite3.Error) as error:
             remedy = f"it cannot be written ({error}): give a folder that can"
             raise InvalidSetting(setting="path", value=str(path), remedy=remedy) from error
@@ -144,9 +147,11 @@ class DiskCache(Cache):
         logger.warning("a cached result in %s is damaged (%s): it is dropped, and made anew", self.path, error)
         self.stats.damaged += 1
         self.stats.misses += 1
-        with self._lock:
-            self._pending.pop(key, None)
-            self._ask(lambda database: database.execute("DELETE FROM entries WHERE key = ?", (key,)), None)
+        self._guard(self._drop_lock_held, key)
+
+    def _drop_lock_held(self, key: bytes) -> None:
+        self._pending.pop(key, None)
+        self._ask(lambda database: database.execute("DELETE FROM entries WHERE key = ?", (key,)), None)
 
     def put(self, key: bytes, value: Any, *, node: str = "", seconds: float = 0.0, parts: bytes = b"") -> None:
         try:
@@ -162,14 +167,16 @@ class DiskCache(Cache):
         except OSError as error:
             self._refuse(f"nothing can be kept in {self.path}", error)
             return
-        with self._lock:
-            if not self._pending:
-                self._since = time.monotonic()
-            self._pending[key] = inline, size, node, parts
-            self.stats.stored += 1
-            late = time.monotonic() - self._since > DELAY
-            if seconds >= QUICK or late or len(self._pending) >= BATCH:
-                self.flush()
+        self._guard(self._put_lock_held, key, (inline, size, node, parts), seconds)
+
+    def _put_lock_held(self, key: bytes, result: _Pending, seconds: float) -> None:
+        if not self._pending:
+            self._since = time.monotonic()
+        self._pending[key] = result
+        self.stats.stored += 1
+        late = time.monotonic() - self._since > DELAY
+        if seconds >= QUICK or late or len(self._pending) >= BATCH:
+            self.flush()
 
     def contains(self, key: bytes) -> bool:
         if key in self._pending:
@@ -187,19 +194,16 @@ class DiskCache(Cache):
 
     def flush(self) -> None:
         """Records what waits to be recorded."""
-        with self._lock:
-            if not self._pending and len(self._touched) < 1000:
-                return
-            pending, touched = self._pending, self._touched
-            self._pending, self._touched = {}, set()
-            self._ask(lambda database: self._record(database, pending, touched), None)
+        self._guard(self._flush_lock_held)
 
-    def _record(
-        self,
-        database: sqlite3.Connection,
-        pending: dict[bytes, tuple[bytes | None, int, str, bytes]],
-        touched: set[bytes],
-    ) -> None:
+    def _flush_lock_held(self) -> None:
+        if not self._pending and len(self._touched) < 1000:
+            return
+        pending, touched = self._pending, self._touched
+        self._pending, self._touched = {}, set()
+        self._ask(lambda database: self._record(database, pending, touched), None)
+
+    def _record(self, database: sqlite3.Connection, pending: dict[bytes, _Pending], touched: set[bytes]) -> None:
         now = time.time()
         rows = [(key, value, size, node, parts, now) for key, (value, size, node, parts) in pending.items()]
         dropped: list[bytes] = []
@@ -234,18 +238,22 @@ class DiskCache(Cache):
         return dropped
 
     def clear(self) -> None:
-        with self._lock:
-            self._pending.clear()
-            self._ask(lambda database: database.execute("DELETE FROM entries"), None)
-            for blob in (self.path / "blobs").glob("*/*"):
-                blob.unlink(missing_ok=True)
+        self._guard(self._clear_lock_held)
+
+    def _clear_lock_held(self) -> None:
+        self._pending.clear()
+        self._ask(lambda database: database.execute("DELETE FROM entries"), None)
+        for blob in (self.path / "blobs").glob("*/*"):
+            blob.unlink(missing_ok=True)
 
     def close(self) -> None:
-        with self._lock:
-            self.flush()
-            database, self._database = self._database, None
-            if database is not None and self._pid == os.getpid():
-                database.close()
+        self._guard(self._close_lock_held)
+
+    def _close_lock_held(self) -> None:
+        self.flush()
+        database, self._database = self._database, None
+        if database is not None and self._pid == os.getpid():
+            database.close()
 
     # ---- files ------------------------------------------------------------------------------------------
 
@@ -264,11 +272,10 @@ class DiskCache(Cache):
             part.unlink(missing_ok=True)
             raise
 
-    def _connection(self) -> sqlite3.Connection:
-        with self._lock:
-            if self._database is None or self._pid != os.getpid():  # of the parent's, before a fork: not to be used
-                self._database, self._pid = self._opened(), os.getpid()
-            return self._database
+    def _connection_lock_held(self) -> sqlite3.Connection:
+        if self._database is None or self._pid != os.getpid():  # of the parent's, before a fork: not to be used
+            self._database, self._pid = self._opened(), os.getpid()
+        return self._database
 
     def _opened(self) -> sqlite3.Connection:
         file = self.path / "results.sqlite"
@@ -302,16 +309,18 @@ class DiskCache(Cache):
 
     def _ask[T](self, question: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         """Asks the database; what it cannot answer costs a miss."""
-        with self._lock:
-            try:
-                return question(self._connection())
-            except sqlite3.OperationalError as error:
-                self._refuse(f"the cache {self.path} cannot be used", error)
-            except sqlite3.DatabaseError as error:
-                database, self._database = self._database, None
-                if database is not None:
-                    database.close()
-                    self._put_aside(self.path / "results.sqlite", error)
-            except OSError as error:
-                self._refuse(f"the cache {self.path} cannot be used", error)
-            return otherwise
+        return self._guard(self._ask_lock_held, question, otherwise)
+
+    def _ask_lock_held[T](self, question: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        try:
+            return question(self._connection_lock_held())
+        except sqlite3.OperationalError as error:
+            self._refuse(f"the cache {self.path} cannot be used", error)
+        except sqlite3.DatabaseError as error:
+            database, self._database = self._database, None
+            if database is not None:
+                database.close()
+                self._put_aside(self.path / "results.sqlite", error)
+        except OSError as error:
+            self._refuse(f"the cache {self.path} cannot be used", error)
+        return otherwise

@@ -8,10 +8,10 @@ Pinned by tests/pipelines/test_caches.py and test_redis.py.
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from weft._locks import Guard
 from weft.config import check_seconds
 from weft.errors import InvalidSetting
 from weft.pipelines._cache._base import CacheSpec
@@ -53,7 +53,7 @@ class RedisCache(EntryCache):
         self.prefix = checked_text("prefix", prefix, "give the beginning of its keys, such as 'weft:'")
         self.expire = check_seconds("expire", expire)
         self._prefix = prefix.encode()
-        self._lock = threading.Lock()
+        self._guard = Guard()
         self._client: Any = None
         self._pid = 0
         self.where = _without_password(url)
@@ -72,16 +72,21 @@ class RedisCache(EntryCache):
         return f"<RedisCache {self.where!r}>"
 
     def close(self) -> None:
-        with self._lock:
-            client, self._client = self._client, None
+        client = self._guard(self._taken_lock_held)
         if client is not None and self._pid == os.getpid():
             client.close()
 
+    def _taken_lock_held(self) -> Any:
+        client, self._client = self._client, None
+        return client
+
     def _connected(self) -> Any:
-        with self._lock:
-            if self._client is None or self._pid != os.getpid():  # not the parent's, after a fork
-                self._client, self._pid = self._made(), os.getpid()
-            return self._client
+        return self._guard(self._connected_lock_held)
+
+    def _connected_lock_held(self) -> Any:
+        if self._client is None or self._pid != os.getpid():  # not the parent's, after a fork
+            self._client, self._pid = self._made(), os.getpid()
+        return self._client
 
     def _made(self) -> Any:
         redis = imported("redis", "redis")
