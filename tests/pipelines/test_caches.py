@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -318,3 +319,52 @@ def in_child(body: Callable[[], int]) -> int:
             os._exit(255)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return -1 if status == 255 else status
+
+
+# ---- what a disk cache has not recorded yet --------------------------------------------------------------
+
+
+class Growing(set[bytes]):
+    """Is added to as it is iterated over, as by a hit in another thread."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        for one in super().__iter__():
+            self.add(one + b"'")
+            yield one
+
+
+def test_a_hit_may_come_while_results_are_recorded(disk: DiskCache) -> None:
+    disk._touched = Growing([b"key"])
+    disk.put(b"key", 1, seconds=1)
+    disk.close()
+    assert disk.get(b"key") == 1
+
+
+class Interrupting:
+    """A connection whose user is interrupted when a statement has been executed."""
+
+    def __init__(self, database: sqlite3.Connection, after: str) -> None:
+        self._database = database
+        self._after = after
+
+    def execute(self, statement: str, *rest: Any) -> Any:
+        result = self._database.execute(statement, *rest)
+        if statement == self._after:
+            self._after = ""
+            raise Interrupted("now")
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+
+@pytest.mark.parametrize("after", ["BEGIN IMMEDIATE", "SELECT bytes FROM totals", "COMMIT"])
+def test_what_an_interrupt_has_kept_from_being_recorded_is_recorded_later(disk: DiskCache, after: str) -> None:
+    disk.put(b"key", [1])
+    disk._database = Interrupting(disk._connection_lock_held(), after)
+    with pytest.raises(Interrupted):
+        disk.flush()
+    assert disk.get(b"key") == [1]
+    disk.put(b"other", [2], seconds=1)
+    with DiskCache(disk.path) as another:
+        assert (another.get(b"key"), another.get(b"other")) == ([1], [2])

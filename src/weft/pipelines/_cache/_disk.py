@@ -201,16 +201,21 @@ class DiskCache(Cache):
             return
         pending, touched = self._pending, self._touched
         self._pending, self._touched = {}, set()
-        self._ask(lambda database: self._record(database, pending, touched), None)
+        try:
+            self._ask(lambda database: self._record(database, pending, touched), None)
+        except BaseException:  # nothing is wrong with the disk: this thread was interrupted, say
+            self._pending = pending | self._pending
+            raise
 
     def _record(self, database: sqlite3.Connection, pending: dict[bytes, _Pending], touched: set[bytes]) -> None:
         now = time.time()
         rows = [(key, value, size, node, parts, now) for key, (value, size, node, parts) in pending.items()]
         dropped: list[bytes] = []
-        database.execute("BEGIN IMMEDIATE")
         try:
+            database.execute("BEGIN IMMEDIATE")
             database.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", rows)
-            database.executemany("UPDATE entries SET used = ? WHERE key = ?", [(now, key) for key in touched])
+            used = [(now, key) for key in frozenset(touched)]  # a copy: a hit that came meanwhile adds to it
+            database.executemany("UPDATE entries SET used = ? WHERE key = ?", used)
             if database.execute("SELECT bytes FROM totals").fetchone()[0] > self.max_bytes:
                 dropped = self._evict(database)
             database.execute("COMMIT")
