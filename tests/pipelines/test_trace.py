@@ -1,12 +1,16 @@
 """`TraceCallback`: what is in the file."""
 
 import json
+import pickle
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.executors.child import wait_until
+from tests.guards import held, is_in_guard
 from tests.pipelines import graphs
 from tests.pipelines.conftest import Places
 from weft import RuntimeConfig
@@ -105,6 +109,10 @@ def test_a_chrome_trace(tmp_path: Path) -> None:
         Pipeline([sleep], name="sleeping").map({"x": [0.05] * 4}, map_over="x", config=config)
     events = json.loads(path.read_text())["traceEvents"]
     assert len(events) == 2 * (1 + 4 + 4)
+    check_lanes(events)
+
+
+def check_lanes(events: list[dict[str, Any]]) -> None:
     for lane in {event["tid"] for event in events}:
         spans = sorted((event["ts"], -event["dur"]) for event in events if event["tid"] == lane)
         open_until: list[float] = []
@@ -113,6 +121,59 @@ def test_a_chrome_trace(tmp_path: Path) -> None:
                 open_until.pop()
             assert not open_until or start - negative <= open_until[-1] + 1
             open_until.append(start - negative)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json"])
+def test_runs_at_the_same_time_do_not_mix(tmp_path: Path, suffix: str) -> None:
+    """The first to begin is the last to end, and each is written whole, as it ends."""
+    in_outer, inner_is_done = threading.Event(), threading.Event()
+
+    @node(output_name="y")
+    def first(x: int) -> int:
+        return x
+
+    @node(output_name="z")
+    def wait(y: int) -> int:
+        in_outer.set()
+        assert inner_is_done.wait(20)
+        return y
+
+    path = tmp_path / f"trace.{suffix}"
+    config = RuntimeConfig(callbacks=(TraceCallback(path),))
+    outer = threading.Thread(target=Pipeline([first, wait], name="outer").run, kwargs={"x": 1, "config": config})
+    outer.start()
+    assert in_outer.wait(20)
+    Pipeline([first], name="inner").run(x=1, config=config)
+    inner_is_done.set()
+    outer.join(20)
+    if suffix == "jsonl":
+        assert [line["name"] for line in lines_of(path)] == ["first", "inner", "first", "wait", "outer"]
+    else:
+        events = json.loads(path.read_text())["traceEvents"]
+        assert [event["name"] for event in events] == ["inner", "first", "outer", "first", "wait"]
+        check_lanes(events)
+        lanes = {event["name"]: event["tid"] for event in events}
+        assert lanes["inner"] != lanes["outer"]
+
+
+def test_runs_that_end_at_the_same_time_are_written_one_after_the_other(tmp_path: Path) -> None:
+    trace = TraceCallback(tmp_path / "trace.json")
+    double = node(output_name="y")(lambda x: 2 * x).with_name("double")
+    pipeline = Pipeline([double], name="doubling")
+    run = threading.Thread(target=pipeline.run, kwargs={"x": 1, "config": RuntimeConfig(callbacks=(trace,))})
+    with held(trace._guard):
+        run.start()
+        wait_until(lambda: is_in_guard(run) or not run.is_alive(), "it waits or is done")
+        assert trace.path.read_text() == ""
+    run.join(20)
+    assert len(json.loads(trace.path.read_text())["traceEvents"]) == 2
+
+
+def test_one_that_is_pickled_with_a_configuration(tmp_path: Path) -> None:
+    trace = TraceCallback(tmp_path / "trace.jsonl")
+    copy = pickle.loads(pickle.dumps(RuntimeConfig(callbacks=(trace,))))
+    Pipeline([node(output_name="y")(lambda x: x).with_name("same")], name="copied").run(x=1, config=copy)
+    assert [line["name"] for line in lines_of(trace.path)] == ["same", "copied"]
 
 
 def test_a_file_that_cannot_be_written() -> None:

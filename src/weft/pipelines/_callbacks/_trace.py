@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from weft._locks import Guard
 from weft.errors import InvalidSetting
 from weft.pipelines._callbacks._spans import Span, SpanCallback
 from weft.pipelines._hooks import CallbackContext
@@ -20,7 +21,8 @@ class TraceCallback(SpanCallback):
     Lines of JSON: ``name``, ``kind`` ("run", "map", "item", "pipeline" or "node"), ``start`` in seconds since the
     epoch, ``duration`` in seconds, ``state`` ("done", "cached" or "failed"), and where there is one the ``item``'s
     number, the ``error`` and the number of ``attempts``. A path that ends in ``.json`` gets a Chrome trace instead, for
-    Perfetto. Written when a run ends; further ones come after it in the same file.
+    Perfetto. Written when a run ends; further ones come after it in the same file, and runs at the same time one after
+    the other.
 
     Args:
         path: The file, which is made anew.
@@ -47,20 +49,32 @@ class TraceCallback(SpanCallback):
         except OSError as error:
             remedy = "give the path of a file that can be written"
             raise InvalidSetting(f"path={path!r}: {error.strerror}; {remedy}", setting="path", value=path) from error
-        self._new: list[Span] = []
+        self._guard = Guard()
         self._all: list[dict[str, Any]] = []
+        self._lanes: list[float] = []  # when the last span in each of them ends
 
     def span_ended(self, span: Span, context: CallbackContext) -> None:
-        self._new.append(span)
+        ended: list[Span] | None = context.get(self._key)
+        if ended is None:
+            context.set(self._key, ended := [])
+        ended.append(span)
 
     def run_ended(self, context: CallbackContext) -> None:
-        spans, self._new = self._new, []
+        spans: list[Span] = context.get(self._key)
+        context.set(self._key, None)
+        self._guard(self._write_lock_held, spans)
+
+    def _write_lock_held(self, spans: list[Span]) -> None:
         if self.path.suffix == ".json":
-            self._all += _chrome(spans)
+            self._all += _chrome(spans, self._lanes)
             self.path.write_text(json.dumps({"traceEvents": self._all}))
             return
         with self.path.open("a", encoding="utf-8") as file:
             file.writelines(f"{json.dumps(_line(span))}\n" for span in spans)
+
+    @property
+    def _key(self) -> str:
+        return f"weft.trace.{id(self)}"
 
 
 def _line(span: Span) -> dict[str, Any]:
@@ -85,10 +99,14 @@ def _more(span: Span) -> dict[str, Any]:
     return more
 
 
-def _chrome(spans: list[Span]) -> list[dict[str, Any]]:
-    """Complete events, in lanes: what overlaps what is beside it gets another one."""
+def _chrome(spans: list[Span], free: list[float]) -> list[dict[str, Any]]:
+    """Complete events, in lanes: what overlaps what is beside it gets another one.
+
+    Args:
+        spans: Those of a run.
+        free: When the last span of each lane ends, of all runs; it is kept up.
+    """
     lanes: dict[int, int] = {}  # of spans, by identity
-    free: list[float] = []  # when the last span of a lane ends
     last: dict[tuple[int, int], float] = {}  # when the last part of a span ends that is in its lane
     events: list[dict[str, Any]] = []
     for span in sorted(spans, key=lambda span: (span.began, -span.ended)):
