@@ -379,3 +379,97 @@ def test_an_async_executor_shuts_down() -> None:
     future = pool.submit(asyncio.sleep, 0, 42)
     pool.shutdown(wait=False)
     assert future.result(PATIENCE) == 42
+
+
+def test_an_async_executor_is_shut_down_any_number_of_times() -> None:
+    import asyncio
+
+    pool = AsyncExecutor()
+    assert pool.submit(asyncio.sleep, 0, 42).result(PATIENCE) == 42
+    loop: Any = pool._loop
+    close, closed, release = loop.close, threading.Event(), threading.Event()
+
+    def close_slowly() -> None:
+        close()
+        closed.set()
+        release.wait(PATIENCE)
+
+    loop.close = close_slowly
+    with pool:
+        pool.shutdown(wait=False)
+        assert closed.wait(PATIENCE)
+        pool.shutdown(wait=False)  # its thread is still there
+        release.set()
+    pool.shutdown(wait=False)
+    pool.shutdown(cancel_futures=True)
+
+
+def test_an_async_executor_does_what_was_submitted_before_its_loop_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    run, is_shut_down = AsyncExecutor._run, threading.Event()
+
+    def run_late(*args) -> None:
+        is_shut_down.wait(PATIENCE)
+        run(*args)
+
+    monkeypatch.setattr(AsyncExecutor, "_run", run_late)
+    pool = AsyncExecutor()
+    futures = [pool.submit(asyncio.sleep, 0, number) for number in range(3)]
+    pool.shutdown(wait=False)
+    is_shut_down.set()
+    assert [future.result(PATIENCE) for future in futures] == [0, 1, 2]
+    pool.shutdown()
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_cancelled_coroutine_ends_before_its_loop_does(wait: bool) -> None:
+    import asyncio
+
+    began, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    async def tidies_up():
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            while not may_end.is_set():
+                await asyncio.sleep(0)
+            for _ in range(100):
+                await asyncio.sleep(0)
+            ended.set()
+
+    pool = AsyncExecutor()
+    future = pool.submit(tidies_up)
+    assert began.wait(PATIENCE)
+    if wait:
+        may_end.set()
+    pool.shutdown(wait, cancel_futures=True)
+    assert future.cancelled()
+    may_end.set()
+    assert concurrent.futures.wait([future], PATIENCE).done
+    assert ended.is_set()
+    pool.shutdown()
+
+
+def test_what_a_coroutine_leaves_running_is_cancelled() -> None:
+    import asyncio
+
+    cancelled = threading.Event()
+    kept: list[asyncio.Task[None]] = []
+
+    async def stays():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    async def leaves():
+        kept.append(asyncio.create_task(stays()))
+        await asyncio.sleep(0)
+        return 42
+
+    with AsyncExecutor() as pool:
+        assert pool.submit(leaves).result(PATIENCE) == 42
+    assert cancelled.is_set()

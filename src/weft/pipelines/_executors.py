@@ -7,13 +7,14 @@ Pinned by tests/pipelines/test_executors.py.
 
 from __future__ import annotations
 
-import concurrent.futures
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from weft._locks import Guard
 from weft.config import RuntimeConfig, check_count, check_executor
 from weft.errors import InvalidSetting, PipelineError
 from weft.executors import SerialExecutor, ThreadPoolExecutor
@@ -66,11 +67,13 @@ class AsyncExecutor(Executor):
         self._most = check_count("max_concurrency", max_concurrency)
         self._pool = ThreadPoolExecutor(max_workers, thread_name_prefix="weft-async")
         self._max_workers = self._most or 64
-        self._lock = threading.Lock()
+        self._guard = Guard()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._slots: asyncio.Semaphore | None = None
         self._open: set[Future[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()  # on the loop's thread only: what was submitted, and has begun
+        self._closing: asyncio.Event | None = None
         self._closed = False
 
     def submit[**P, T](self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -89,42 +92,58 @@ class AsyncExecutor(Executor):
         """
         if not inspect.iscoroutinefunction(fn):
             return self._pool.submit(fn, *args, **kwargs)
-        import asyncio
-
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("cannot schedule new futures after shutdown")
-            loop = self._started()
-            future: Future[Any] = asyncio.run_coroutine_threadsafe(self._bounded(fn, args, kwargs), loop)
-            self._open.add(future)
+        future = self._guard(self._submit_lock_held, lambda: self._bounded(fn, args, kwargs))
         future.add_done_callback(self._open.discard)
         return future
 
+    def _submit_lock_held(self, begin: Callable[[], Coroutine[Any, Any, Any]]) -> Future[Any]:
+        import asyncio
+
+        if self._closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        future = asyncio.run_coroutine_threadsafe(begin(), self._loop or self._started_lock_held())
+        self._open.add(future)
+        return future
+
     async def _bounded(self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        import asyncio
+
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         if self._slots is None:
             return await fn(*args, **kwargs)
         async with self._slots:
             return await fn(*args, **kwargs)
 
-    def _started(self) -> asyncio.AbstractEventLoop:
+    def _started_lock_held(self) -> asyncio.AbstractEventLoop:
         import asyncio
 
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._slots = None if self._most is None else asyncio.Semaphore(self._most)
-            self._thread = threading.Thread(target=self._run, args=(self._loop,), name="weft-async-loop", daemon=True)
-            start_thread(self._thread)
-        return self._loop
-
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        import asyncio
-
-        asyncio.set_event_loop(loop)
+        runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        loop, closing = runner.get_loop(), asyncio.Event()
+        self._slots = None if self._most is None else asyncio.Semaphore(self._most)
+        thread = threading.Thread(target=self._run, args=(runner, closing), name="weft-async-loop", daemon=True)
         try:
-            loop.run_forever()
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+            start_thread(thread)
+        except BaseException:  # interrupted: the next one starts another; if this one runs, it ends
+            loop.call_soon_threadsafe(closing.set)
+            raise
+        self._loop, self._thread, self._closing = loop, thread, closing
+        return loop
+
+    def _run(self, runner: asyncio.Runner, closing: asyncio.Event) -> None:
+        with runner:
+            runner.run(self._until_closed(closing))
+
+    async def _until_closed(self, closing: asyncio.Event) -> None:
+        """Ends when all is done that was submitted. What that leaves running on the loop the runner cancels then."""
+        import asyncio
+
+        await closing.wait()
+        await asyncio.sleep(0)  # what was submitted before the loop ran begins
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more; what is under way still ends, unless it is to be cancelled.
@@ -133,46 +152,21 @@ class AsyncExecutor(Executor):
             wait: Return when all is done.
             cancel_futures: Cancel the coroutines, and the calls that have not begun.
         """
-        with self._lock:
-            self._closed = True
-            loop, thread, left = self._loop, self._thread, [*self._open]
+        left = self._guard(self._close_lock_held)
         if cancel_futures:
             for future in left:
                 future.cancel()
+        if self._loop is not None and self._closing is not None:  # and nobody sets these any more
+            with suppress(RuntimeError):  # it has ended: this is not the first shutdown
+                self._loop.call_soon_threadsafe(self._closing.set)
         self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
-        if loop is None or thread is None:
-            return
+        if wait and self._thread is not None:
+            self._thread.join()
 
-        def end() -> None:
-            if wait or cancel_futures:
-                concurrent.futures.wait(left)
-            if thread.is_alive():
-                loop.call_soon_threadsafe(loop.stop)
-
-        if wait:
-            end()
-            thread.join()
-        else:
-            _after(left, lambda: loop.call_soon_threadsafe(loop.stop))
-
-
-def _after(futures: list[Future[Any]], then: Callable[[], object]) -> None:
-    """Calls a function when all futures are done, on the thread of the last one."""
-    left = len(futures)
-    lock = threading.Lock()
-    if not left:
-        then()
-
-    def one_less(_: Future[Any]) -> None:
-        nonlocal left
-        with lock:
-            left -= 1
-            last = not left
-        if last:
-            then()
-
-    for future in futures:
-        future.add_done_callback(one_less)
+    def _close_lock_held(self) -> list[Future[Any]]:
+        """Takes no more; gives what is left."""
+        self._closed = True
+        return [*self._open]
 
 
 class CompositeExecutor:
