@@ -9,6 +9,8 @@ import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -206,3 +208,32 @@ def test_reset_before_anything_is_used_loads_nothing() -> None:
 def test_reset_twice() -> None:
     weft.reset()
     weft.reset()
+
+
+@pytest.mark.parametrize("name", ["weft.pipelines._calling:_timekeeper", "weft.actors._spawn:default_method"])
+def test_reset_by_another_thread_takes_nothing_from_who_has_just_found_it(name: str) -> None:
+    module, _, function = name.partition(":")
+    asked: Any = importlib.import_module(module)
+    ask = getattr(asked, function)
+    lines = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal lines
+        if frame.f_code is not ask.__code__:
+            return None
+        lines += event == "line"
+        if lines > 1:  # as if it came here
+            asked.forget()
+        return trace
+
+    if function == "default_method":
+        asked.try_set_start_method("thread")
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        found = ask()
+    finally:
+        sys.settrace(before)
+        asked.forget()
+    assert lines > 1
+    assert found is not None

@@ -80,11 +80,12 @@ _serial: SerialExecutor | None = None
 def _timekeeper() -> SerialExecutor:
     """What runs calls with a time limit, in whatever thread they are made."""
     global _serial
-    if _serial is None:
+    serial = _serial  # which another thread may forget in between
+    if serial is None:
         from weft.executors import SerialExecutor
 
-        _serial = SerialExecutor()
-    return _serial
+        serial = _serial = SerialExecutor()
+    return serial
 
 
 def forget() -> None:

@@ -49,8 +49,9 @@ def try_set_start_method(key: str) -> None:
 
 def default_method() -> str:
     """What was set, else an interpreter where there are such, else a process."""
-    if _chosen is not None:
-        return _chosen
+    chosen = _chosen  # which another thread may forget in between
+    if chosen is not None:
+        return chosen
     return "process" if lacks("interpreter") else "interpreter"
 
 
