@@ -55,6 +55,57 @@ def test_whatever_pool_is_the_first(tmp_path: Path, program: str) -> None:
     assert names(path) == ["nothing"]
 
 
+def test_pools_that_are_the_first_at_the_same_time_are_both_traced(tmp_path: Path) -> None:
+    """The second one waits until tracing is on."""
+    program = (
+        HEAD
+        + """
+import threading, time
+from weft.debug import _trace_file
+opening, may_open, open_own = threading.Event(), threading.Event(), _trace_file.open_own
+def open_late(path):
+    opening.set()
+    assert may_open.wait(20)
+    return open_own(path)
+_trace_file.open_own = open_late
+def waits(thread):
+    frame = sys._current_frames().get(thread.ident)
+    return frame is not None and frame.f_code.co_qualname == "Guard.__call__"
+first, second = (threading.Thread(target=work, args=(name,)) for name in ("first", "second"))
+first.start()
+assert opening.wait(20)
+second.start()
+while second.is_alive() and not waits(second):
+    time.sleep(0.001)
+may_open.set()
+first.join()
+second.join()
+"""
+    )
+    ended = run_child(program, WEFT_TRACE_PATH=str(tmp_path / "trace"))
+    ended.check_sound()
+    assert ended.errors == ""
+    assert sorted(names(tmp_path / "trace")) == ["first", "second"]
+
+
+def test_a_warning_that_makes_a_pool_is_the_only_one() -> None:
+    program = (
+        HEAD
+        + """
+import logging
+class Handler(logging.StreamHandler):
+    def emit(self, record):
+        work("handling")
+        super().emit(record)
+logging.getLogger("weft").addHandler(Handler())
+work("one")
+"""
+    )
+    ended = run_child(program, WEFT_TRACE_PATH="/no/such/folder/trace")
+    ended.check_sound()
+    assert ended.errors.count("there will be no trace: ") == 1
+
+
 def test_a_program_that_traces_itself_goes_before(tmp_path: Path) -> None:
     program = HEAD + "debug.enable_tracing()\nwork('mine')\nprint(debug.disable_tracing().written)\nwork('mine')"
     ended = run_child(program, WEFT_TRACE_PATH=str(tmp_path / "trace"))
