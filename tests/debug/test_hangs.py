@@ -198,6 +198,49 @@ with dump_on_hang(1, path=sys.argv[1]):
     assert path.read_text().count("has not been left within 1 s") == 1
 
 
+@pytest.mark.parametrize("moment", ["enters", "leaves"])
+def test_who_is_interrupted_as_it_enters_or_leaves_is_not_watched_and_others_can_be(
+    tmp_path: Path, moment: str
+) -> None:
+    run(
+        """
+from weft import _core
+from weft.debug._hangs import _watches
+from weft.errors import Interrupted
+entered, may_leave, interrupted = threading.Event(), threading.Event(), []
+def work():
+    try:
+        with dump_on_hang(60, path=sys.argv[1]):
+            entered.set()
+            assert may_leave.wait(20)
+    except Interrupted:
+        interrupted.append(True)
+def waits_for_lock():
+    frame = sys._current_frames().get(thread.ident)
+    return frame is not None and frame.f_code is threading.Condition.__enter__.__code__
+thread = threading.Thread(target=work)
+if sys.argv[2] == "leaves":
+    thread.start()
+    assert entered.wait(20)
+with _watches._changed:
+    may_leave.set()
+    if sys.argv[2] == "enters":
+        thread.start()
+    wait_for(waits_for_lock)
+    assert _core.raise_in_thread(thread.ident, Interrupted)
+thread.join(20)
+assert interrupted == [True]
+with dump_on_hang(60, path=sys.argv[1]):
+    pass
+assert _watches._entered == []
+assert threading.enumerate() == [threading.main_thread()]
+assert not Path(sys.argv[1]).exists()
+""",
+        tmp_path / "hang.txt",
+        moment,
+    )
+
+
 def test_the_end_of_the_program_does_not_wait_for_a_block_that_is_open(tmp_path: Path) -> None:
     ended = run("dump_on_hang(500, path=sys.argv[1]).__enter__()\nprint('exit', time.monotonic())\n", tmp_path / "hang")
     assert ended.exit_seconds < 20

@@ -27,6 +27,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from weft import _core
+from weft._locks import let_go
 from weft.debug import _hang_file
 from weft.debug._dump import dump
 from weft.errors import InvalidSetting
@@ -79,9 +80,11 @@ class HangWatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        _watches.remove(self)
-        if self._file is not None:
-            self._file.close()
+        try:
+            _watches.remove(self)
+        finally:
+            if self._file is not None:
+                self._file.close()
 
     # ---- for the watches, with their lock held -----------------------------------------------------
 
@@ -129,21 +132,37 @@ class _Watches:
         self._thread: threading.Thread | None = None
 
     def add(self, watch: HangWatch) -> None:
+        try:
+            self._add(watch)
+        except BaseException:
+            let_go(self._changed)  # see weft._locks
+            self.remove(watch)
+            raise
+
+    def remove(self, watch: HangWatch) -> None:
+        try:
+            self._remove(watch)
+        except BaseException:
+            let_go(self._changed)
+            self._remove(watch)
+            raise
+
+    def _add(self, watch: HangWatch) -> None:
         with self._changed:
             self._entered.append(watch)
             self._set_watchdog_lock_held()
             if self._thread is None:
                 # Where daemon threads are not allowed, no block can be left open at the interpreter's end either.
                 daemon = _core.in_main_interpreter()
-                self._thread = threading.Thread(target=self._run, name="weft-hangs", daemon=daemon)
-                start_thread(self._thread)
+                thread = threading.Thread(target=self._run, name="weft-hangs", daemon=daemon)
+                start_thread(thread)
+                self._thread = thread
             self._changed.notify_all()
 
-    def remove(self, watch: HangWatch) -> None:
+    def _remove(self, watch: HangWatch) -> None:
         with self._changed:
-            if watch not in self._entered:  # entered before a fork
-                return
-            self._entered.remove(watch)
+            if watch in self._entered:  # not if it was entered before a fork, or this is tried again
+                self._entered.remove(watch)
             self._set_watchdog_lock_held()
             thread = None if self._entered else self._thread
             if thread is not None:
