@@ -43,6 +43,7 @@ from weft._capabilities import capabilities
 from weft._decisions import Decision, record, tell
 from weft._ending import in_own_thread, stop
 from weft._flavors import flavor_of, make_adaptive, make_executor
+from weft._locks import Guard
 from weft._rules import Question, decide
 from weft.config import (
     FLAVORS,
@@ -141,6 +142,7 @@ class Run:
 
         self._entering = threading.Lock()  # taken at the first entry and never given back
         self._decision: Decision | None = None
+        self._deciding = Guard()
         self._resolved = ""  # the flavor of the executor, whatever it moves elsewhere
         self._executor: Executor | None = None
         self._told = False  # whether the executor is one that knows that tasks compute, and chooses for each function
@@ -246,7 +248,8 @@ class Run:
                 thread_mode="nogil" if question.nogil else "gil",
             )
             self._resolved = verdict.flavor
-            self._decide(decision)
+            self._decision = decision
+            self._say(decision)
         except BaseException:  # Ctrl-C in a listener: nobody else would end what has been started
             if self._ours:
                 executor.shutdown(wait=False, cancel_futures=True)
@@ -257,8 +260,7 @@ class Run:
         self._token = _current.set(self)
         return executor
 
-    def _decide(self, decision: Decision) -> None:
-        self._decision = decision
+    def _say(self, decision: Decision) -> None:
         record(decision)
         if self._trace_to is True:
             logger.info("%s", decision)
@@ -266,11 +268,18 @@ class Run:
             tell(self._trace_to, decision)
 
     def _found_out(self, move: "Move") -> None:
-        """The executor has measured, and perhaps moved, something."""
+        """The executor has measured, and perhaps moved, something. Any thread."""
+        decision = self._deciding(self._decide_lock_held, move)
+        if decision is not None:
+            self._say(decision)
+
+    def _decide_lock_held(self, move: "Move") -> Decision | None:
         first = self._decision
-        if first is not None:
-            evidence = {**first.evidence, **move.evidence}
-            self._decide(replace(first, resolved=move.flavor, code=move.code, reason=move.reason, evidence=evidence))
+        if first is None:
+            return None
+        evidence = {**first.evidence, **move.evidence}
+        self._decision = replace(first, resolved=move.flavor, code=move.code, reason=move.reason, evidence=evidence)
+        return self._decision
 
     def _effective_config(self) -> tuple[RuntimeConfig, dict[str, object]]:
         """The configuration that counts, with the environment's forces in it, and where all that is from."""
