@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections import UserDict
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.executors.child import descriptors_of_this_process, run_child, wait_u
 from tests.executors.template_preloads import write_module
 from tests.executors.template_talk import WORKERS, program, talk
 from weft.errors import InitializerFailed, WorkerStartFailed
+from weft.executors._template import surroundings
 from weft.executors._template import template as templates
 from weft.executors._template.template import Template
 
@@ -375,6 +377,17 @@ def test_pools_without_preloads_share_one() -> None:
     templates.forget()
     assert shared.pid is None
     assert templates.acquire() is not shared
+
+
+def test_a_variable_is_deleted_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Changing(UserDict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            if name == "PASSING":
+                del self.data[name]
+            return super().__getitem__(name)
+
+    monkeypatch.setattr(os, "environ", Changing(STAYING="1", PASSING="2"))
+    assert surroundings.look()[1] == {"STAYING": "1"}
 
 
 def test_the_shared_one_is_left_to_those_who_have_workers_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,14 @@ def look() -> "Surroundings":
     except OSError:  # it was removed; whoever is started here is in no folder either
         folder = ""
     path = [folder if entry == "" else entry for entry in sys.path if type(entry) is str]
-    return folder, dict(os.environ), path, [str(argument) for argument in getattr(sys, "argv", ())]
+    return folder, _environment(), path, [str(argument) for argument in getattr(sys, "argv", ())]
+
+
+def _environment() -> dict[str, str]:
+    while True:
+        # The names first, then their values: another thread may delete one in between.
+        with suppress(KeyError):
+            return dict(os.environ)
 
 
 def settle(surroundings: "Surroundings") -> None:
