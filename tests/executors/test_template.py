@@ -21,6 +21,7 @@ from tests.executors.child import descriptors_of_this_process, run_child, wait_u
 from tests.executors.template_preloads import write_module
 from tests.executors.template_talk import WORKERS, program, talk
 from weft.errors import InitializerFailed, WorkerStartFailed
+from weft.executors import ProcessPoolExecutor
 from weft.executors._template import surroundings
 from weft.executors._template import template as templates
 from weft.executors._template.template import Template
@@ -377,6 +378,23 @@ def test_pools_without_preloads_share_one() -> None:
     templates.forget()
     assert shared.pid is None
     assert templates.acquire() is not shared
+
+
+def test_a_pool_goes_on_when_the_shared_one_was_let_go() -> None:
+    """A pool has no workers before its first task, nor when the last of its processes has died."""
+    pool = ProcessPoolExecutor(1)
+    template = pool._starter.template
+    templates.forget()
+    assert pool.submit(abs, -1).result(20) == 1
+    for process in pool._processes.values():
+        process.kill()
+        process.join(20)
+    template.end_process()
+    assert template.pid is None
+    assert pool.submit(abs, -2).result(20) == 2
+    assert template.pid is not None
+    pool.shutdown()
+    assert template.pid is None, "nobody else has it"
 
 
 def test_a_variable_is_deleted_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

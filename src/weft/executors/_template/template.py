@@ -128,9 +128,13 @@ class Template:
         return process is None or process.is_gone or process.wait_idle(timeout)
 
     def close(self) -> None:
-        """Ends the template process and kills its workers; returns when they are gone."""
+        """Ends the template process and kills its workers; returns when they are gone. There will be no other."""
+        self._closed = True
+        self.end_process()
+
+    def end_process(self) -> None:
+        """The same, but the next worker that is asked for has another template process started."""
         with self._lock:
-            self._closed = True
             process, self._process = self._process, None
             if self._let_go is not None:
                 self._let_go.detach()
@@ -170,18 +174,20 @@ def acquire(preload: Sequence[str] = (), *, inner_threads: int = 0) -> Template:
 
 
 def release(template: Template) -> None:
-    """A pool has ended: closes a template that was its own."""
+    """A pool has ended: closes a template that was its own, or has become that since it was let go."""
     if template.preload:
         template.close()
+    elif template is not _shared and template.wait_idle():
+        template.end_process()
 
 
 def forget() -> None:
-    """Lets go of the shared template: closes it, or leaves it to those who have workers of it."""
+    """Lets go of the shared template, whose process ends if it has no workers. Pools that have it can still go on."""
     global _shared
     with _lock:
         template, _shared = _shared, None
     if template is not None and template.wait_idle(_REAPED_WITHIN):
-        template.close()
+        template.end_process()
 
 
 def end_interpreter() -> None:
