@@ -7,7 +7,7 @@ A future is pending until its engine says that the call has ended: engines do no
 works until then; whether what runs already is stopped is up to the engine, its outcome is not waited for in any case.
 
 Ends when the last future has settled after `shutdown`: then what the executor itself has opened is closed.
-Any thread. Pinned by tests/engines/.
+Any thread. Pinned by tests/executors/test_cluster.py and tests/engines/.
 """
 
 from __future__ import annotations
@@ -107,14 +107,16 @@ class ClusterFuture(Future[Any]):
         """
         if not self._decide():
             return
-        self.set_running_or_notify_cancel()
-        result, error = (None, data) if isinstance(data, BaseException) else far.outcome_of(data)
-        self._owner.left(self)
-        if error is None:
-            self.set_result(result)
-        else:
-            self.set_exception(error)
-        self.handle = None
+        try:
+            self.set_running_or_notify_cancel()
+            result, error = (None, data) if isinstance(data, BaseException) else far.outcome_of(data)
+            if error is None:
+                self.set_result(result)
+            else:
+                self.set_exception(error)
+            self.handle = None
+        finally:
+            self._owner.left(self)  # not before it is done: who shuts down waits for those that have not left
 
 
 class _Shared:
@@ -138,6 +140,14 @@ class _Shared:
         with self.lock:
             self.open.discard(future)
             last = self.closed and not self.open and not self.waiting
+        if last:
+            self.end()
+
+    def wait_no_more(self) -> None:
+        """Who has waited for the end was interrupted, and leaves it to others."""
+        with self.lock:
+            self.waiting -= 1
+            last = not self.open and not self.waiting
         if last:
             self.end()
 
@@ -204,6 +214,10 @@ class ClusterExecutor(Executor, ABC):
             weft.errors.PayloadError: Something of it cannot be pickled.
         """
         return self.submit_with((), fn, args, cast("dict[str, Any]", kwargs))
+
+    def _submit_now(self, past_limit: bool, fn: Callable[..., Any], /, *args: Any) -> Future[Any]:
+        """What a pool with a `max_pending` has for `map`. Here no `submit` waits for room."""
+        return self.submit(fn, *args)
 
     def submit_with(
         self, blobs: tuple[Any, ...], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -332,11 +346,16 @@ class ClusterExecutor(Executor, ABC):
             self._shared.closed = True
             self._shared.waiting += wait
             left = [*self._shared.open]
-        if cancel_futures:
-            for future in left:
-                future.cancel()
-        if wait:
-            concurrent.futures.wait(left)
+        try:
+            if cancel_futures:
+                for future in left:
+                    future.cancel()
+            if wait:
+                concurrent.futures.wait(left)
+        except BaseException:
+            if wait:
+                self._shared.wait_no_more()
+            raise
         if wait or not left:
             self._shared.end()
 
