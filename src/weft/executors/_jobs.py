@@ -7,7 +7,8 @@ when all of it is done.
 A job fails as a whole when a worker dies: then its calls are run again, each in a job of its own, and the one on which
 that happens again fails with `WorkerCrashed`. So a call may begin more than once.
 
-Each job has a thread, which ends with it. Pinned by tests/engines/test_spark.py and test_daft.py.
+Each job has a thread, which ends with it; where none can be had, the thread of the job before does it.
+Pinned by tests/executors/test_cluster.py, and by tests/engines/test_spark.py and test_daft.py.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import threading
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -45,12 +47,14 @@ class Job:
         calls: The calls.
         name: What tells it from others, in any process.
         wanted: How many of them somebody waits for; under the executor's lock.
+        begun: Whether its thread runs; likewise.
     """
 
     def __init__(self, calls: list[Call]) -> None:
         self.calls = calls
         self.name = f"weft-{uuid4().hex}"
         self.wanted = len(calls)
+        self.begun = False
 
 
 class _Queue:
@@ -87,9 +91,16 @@ class JobExecutor(ClusterExecutor):
     # ---- for the base -------------------------------------------------------------------------------------------
 
     def _launch(self, future: ClusterFuture, payload: bytes, blobs: tuple[Any, ...]) -> None:
+        call = Call(future, payload, blobs)
         with self._queue.lock:
-            self._queue.waiting.append(Call(future, payload, blobs))
-        self._start_job()
+            self._queue.waiting.append(call)
+        try:
+            self._start_job()
+        except BaseException:  # its caller hears that it does not run
+            with self._queue.lock, suppress(ValueError):
+                self._queue.waiting.remove(call)
+            self._start_others()
+            raise
 
     def _cancel(self, future: ClusterFuture) -> None:
         with self._queue.lock:
@@ -105,6 +116,24 @@ class JobExecutor(ClusterExecutor):
 
     def _start_job(self) -> None:
         """Has what waits run, if there is room for another job."""
+        job = self._next_job()
+        if job is None:
+            return
+        name = f"weft-{self._engine.lower()}-{next(self._queue.numbers)}"
+        try:
+            start_thread(self._make_thread(lambda: self._run(job), name))
+        except BaseException:
+            with self._queue.lock:
+                # Interrupted, it may have begun, or be about to: whoever is first here decides.
+                if not job.begun:
+                    self._queue.jobs.discard(job)
+                    for call in job.calls:
+                        call.future.handle = None
+                    self._queue.waiting.extendleft(reversed(job.calls))
+            raise
+
+    def _next_job(self) -> Job | None:
+        """What waits, if there is room for another job."""
         with self._queue.lock:
             calls: list[Call] = []
             size = 0
@@ -114,11 +143,7 @@ class JobExecutor(ClusterExecutor):
                     if not call.future.done():
                         calls.append(call)
                         size += len(call.payload)
-            if not calls:
-                return
-            job = self._enter_lock_held(calls)
-        name = f"weft-{self._engine.lower()}-{next(self._queue.numbers)}"
-        start_thread(self._make_thread(lambda: self._run(job), name))
+            return self._enter_lock_held(calls) if calls else None
 
     def _enter_lock_held(self, calls: list[Call]) -> Job:
         job = Job(calls)
@@ -127,13 +152,38 @@ class JobExecutor(ClusterExecutor):
         self._queue.jobs.add(job)
         return job
 
-    def _run(self, job: Job) -> None:
-        try:
-            self._do(job)
-        finally:
+    def _run(self, job: Job | None) -> None:
+        while job is not None:
             with self._queue.lock:
-                self._queue.jobs.discard(job)
+                if job not in self._queue.jobs:  # its start has failed, as it seemed
+                    return
+                job.begun = True
+            try:
+                self._do(job)
+            finally:
+                with self._queue.lock:
+                    self._queue.jobs.discard(job)
+                job = self._start_next()
+
+    def _start_others(self) -> None:
+        """A job did not start: those whose calls were in it, or came meanwhile, are not here to try again."""
+        try:
             self._start_job()
+        except RuntimeError as error:
+            with self._queue.lock:
+                lost = [] if self._queue.jobs else [*self._queue.waiting]
+                if lost:
+                    self._queue.waiting.clear()
+            for call in lost:
+                call.future.settle(error)
+
+    def _start_next(self) -> Job | None:
+        """Has what waits run, once a job has ended. What is returned is to be run here: there is no thread for it."""
+        try:
+            self._start_job()
+        except RuntimeError:
+            return self._next_job()
+        return None
 
     def _do(self, job: Job) -> None:
         try:

@@ -133,8 +133,8 @@ class DaskExecutor(ReferencingExecutor):
         with self._shared.lock:
             if not self._fetcher:
                 thread = threading.Thread(target=self._fetch, name="weft-dask-results", daemon=True)
-                self._fetcher.append(thread)
                 start_thread(thread)
+                self._fetcher.append(thread)  # only now: one that did not start fetches nothing
 
     def _fetch(self) -> None:
         while (first := self._ended.get()) is not None:
@@ -151,7 +151,8 @@ class DaskExecutor(ReferencingExecutor):
                     batch.append(following)
             self._settle(batch)
             if ending:
-                return
+                break
+        self._ended.put(None)  # for another one, if there is: its start was interrupted, and nobody knows of it
 
     def _settle(self, batch: list[tuple[ClusterFuture, Any]]) -> None:
         whole = [(future, handle) for future, handle in batch if handle.status == "finished"]
