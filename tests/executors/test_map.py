@@ -17,6 +17,9 @@ from weft.executors import _map
 
 pool = shared_pool(2)
 
+MOMENT = 0.05
+"""Seconds in which a thread comes to where it waits."""
+
 CHUNKS = [None, 1, 2, 3, 7, 100]
 
 
@@ -157,6 +160,31 @@ def test_leaving_half_way_cancels_what_has_not_begun(pools: Pools, one: Executor
 
 
 @needs(Can.OVERLAP)
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("begun", ["begun", "queued"])
+@needs(Can.MAP_UNORDERED, Can.OVERLAP)
+def test_who_waits_for_a_result_comes_to_the_end_when_another_closes(pools: Pools, ordered: bool, begun: str):
+    pool = pools(1)
+    gate, _ = pools.hold(pool) if begun == "queued" else (pools.gate(), [])
+    results = pool.map(tasks.wait_at, [gate] * 3, chunksize=1, ordered=ordered)
+    outcome: list[Any] = []
+
+    def read() -> None:
+        try:
+            outcome.extend(results)
+        except BaseException as error:
+            outcome.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    reader.join(MOMENT)
+    results.close()
+    gate.set()
+    reader.join(PATIENCE)
+    assert not reader.is_alive()
+    assert outcome == []
+
+
 def test_closed_is_closed(pool: Executor):
     results: Any = pool.map(tasks.echo, range(10))
     assert iter(results) is results

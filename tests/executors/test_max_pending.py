@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -140,6 +142,75 @@ def test_shutdown_submits_what_a_map_has_left(pools: Pools, room: int):
     results = pool.map(tasks.nap, range(100), chunksize=1)
     pool.shutdown()
     assert list(results) == list(range(100))
+
+
+def run_aside(function: Callable[..., object], *args: Any, **keywords: Any) -> threading.Event:
+    """Calls it on another thread, whose end the event tells."""
+    ended = threading.Event()
+
+    def run() -> None:
+        try:
+            function(*args, **keywords)
+        finally:
+            ended.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    return ended
+
+
+@needs(Can.SHARE)
+def test_shutdown_and_a_worker_that_reads_a_map_do_not_wait_for_each_other(pools: Pools):
+    pool = pools(1, max_pending=1)
+    begun, gate = pools.gate(), pools.gate()
+
+    def read() -> list[int]:
+        results = pool.map(tasks.echo, range(50), chunksize=1)
+        begun.set()
+        assert gate.wait(PATIENCE)
+        return list(results)
+
+    reader = pool.submit(read)
+    assert begun.wait(PATIENCE)
+    assert run_aside(pool.shutdown, wait=False).wait(PATIENCE / 6), "it need not wait for room"
+    gate.set()
+    assert reader.result(PATIENCE) == list(range(50))
+
+
+@needs(Can.SHARE, Can.MAP_LAZILY)
+def test_a_worker_closes_a_map_whose_reader_waits_for_room(pools: Pools):
+    pool = pools(1, max_pending=1)
+    results = pool.map(tasks.echo, range(50), chunksize=1, buffersize=4)
+    begun, gate = pools.gate(), pools.gate()
+
+    def close() -> None:
+        begun.set()
+        assert gate.wait(PATIENCE)
+        results.close()
+
+    closer = pool.submit(close)
+    assert begun.wait(PATIENCE)
+    pool.submit(tasks.nothing)
+    read: list[int] = []
+    ended = run_aside(read.extend, results)
+    assert not ended.wait(MOMENT)
+    gate.set()
+    closer.result(PATIENCE)
+    assert ended.wait(PATIENCE)
+    assert read == list(range(len(read)))
+
+
+def test_shutdown_does_not_wait_for_a_map_that_waits_for_room(pools: Pools):
+    pool = pools(1, max_pending=1)
+    with pools.held(pool):
+        mapped = run_aside(lambda: suppressed(pool.map, tasks.echo, range(50), chunksize=1))
+        assert not mapped.wait(MOMENT)
+        assert run_aside(pool.shutdown, wait=False, cancel_futures=True).wait(PATIENCE / 6)
+        assert mapped.wait(PATIENCE / 6)
+
+
+def suppressed(function: Callable[..., Any], *args: Any, **keywords: Any) -> None:
+    with suppress(RuntimeError, CancelledError):
+        list(function(*args, **keywords))
 
 
 def test_a_view_has_the_same_limit(pools: Pools):

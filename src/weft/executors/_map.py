@@ -11,14 +11,16 @@ Two ways to feed it. Without `buffersize` the input is read at the call, and eac
 from the worker: the work goes on whether results are read or not. With `buffersize` the input is read only when results
 are taken, on the thread that takes them: user iterators are not thread-safe, and memory stays bounded (invariant 6).
 
-Whoever feeds holds the map's lock, and may wait in `submit` where the pool has a `max_pending`. So a chunk that ends
-never waits for that lock, or no worker would be left to make room: it leaves a report, which is taken at once if the
-lock is free, and else by its owner after letting go of it.
+Whoever feeds holds the map's lock, which nobody does who waits: a worker that reads a map's results would wait for the
+lock, and not make the room that its owner waits for. Where a pool's `max_pending` leaves no room, the chunk stays in
+hand; whoever has the lock next submits it. A chunk that ends does not wait for the lock either, as user code may run
+under it: it leaves a report, which is taken at once if the lock is free, and else by its owner after letting go of it.
 
 Ends when the results are exhausted, when an item raises or a result is late (the rest is cancelled), when the
-iterator is closed or dropped half way (likewise), or with the pool: shutting down submits what is left, or cancels
-it. Where `submit` refuses a chunk, that is raised after the results of those before it.
-Pinned by tests/executors/test_map.py.
+iterator is closed or dropped half way (likewise; whoever waits for a result on another thread comes to the end then),
+or with the pool: shutting down cancels what is left, or submits it whatever `max_pending` says, as nobody is to wait
+for that. Where `submit` refuses a chunk, that is raised after the results of those before it.
+Pinned by tests/executors/test_map.py and test_max_pending.py.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
@@ -135,8 +138,11 @@ class _Map:
         self._ahead = 0  # items submitted whose results have not been taken; only kept with a buffer
         self._handed = 0  # of them, those that the reader has in hand and has taken when it comes back
         self._exhausted = False
+        self._in_hand: list[Any] = []  # items of the next chunk, which found no room; counted as submitted
+        self._waiters = 0  # threads that feed, and wait for room
         self._feeding = False  # on the thread that has the lock
         self._started = False
+        self._closed = False
         self._error: BaseException | None = None
 
     # ---- feeding
@@ -153,27 +159,38 @@ class _Map:
                 size = 0 if self._started else room
         return size
 
-    def _submit_next_lock_held(self) -> bool:
-        size = self._next_size()
+    def _next_items_lock_held(self) -> list[Any]:
+        """Those of the next chunk, which stay in hand; none, if there is none to be submitted now."""
+        if not self._in_hand and not self._exhausted and self.pool is not None:
+            size = self._next_size()
+            if size > 0:
+                items = list(itertools.islice(self._items, size))
+                self._exhausted = len(items) < size
+                self._in_hand = items
+                self._ahead += len(items)
+                if self.left is not None:
+                    self.left -= len(items)
+        return self._in_hand
+
+    def _submit_next_lock_held(self, *, past_limit: bool = False) -> bool | None:
+        """Whether there was another chunk to submit; None if there is, and no room for it."""
+        items = self._next_items_lock_held()
         pool = self.pool
-        if self._exhausted or pool is None or size < 1:
+        if not items or pool is None:
             return False
-        items = list(itertools.islice(self._items, size))
-        if len(items) < size:
-            self._exhausted = True
-        if not items:
-            return False
-        if self.left is not None:
-            self.left -= len(items)
-        self._ahead += len(items)
         # From a worker, too: the items see the context of whoever called map. A copy, since a context runs one thing.
+        context = self._context.copy()
+        self._in_hand = []
         try:
-            future = self._context.copy().run(pool.submit, self._run, self._fn, items, self._star)
+            future = context.run(pool._submit_now, past_limit, self._run, self._fn, items, self._star)
         except Exception as error:  # the pool was shut down under us, or an item cannot go there
             self._exhausted = True
             self._error = error
             self.pool = None
             return False
+        if future is None:
+            self._in_hand = items
+            return None
         self._under_way += 1
         self._chunks.append(future)
         future.add_done_callback(self._chunk_ended)
@@ -188,13 +205,16 @@ class _Map:
     def _take_reports(self) -> None:
         """Not waiting for the lock. Whoever had it calls this when they no longer have it."""
         while not self._reports.empty() and self._lock.acquire(blocking=False):
+            wait = False
             try:
                 while not self._reports.empty():
                     self._count_lock_held(self._reports.get_nowait())
                 if self._buffer is None:
-                    self._feed_lock_held()
+                    wait = not self._feed_lock_held() and not self._waiters
             finally:
                 self._lock.release()
+            if wait:
+                self._feed_on()
 
     def _count_lock_held(self, future: Future[_Chunk]) -> None:
         self._under_way -= 1
@@ -208,25 +228,42 @@ class _Map:
             wanted = self._target * items // max(nanoseconds, 1)
             self._size = max(1, min(wanted, self._size * _GROWTH, self._most))
 
-    def _feed_lock_held(self) -> None:
+    def _feed_lock_held(self) -> bool:
+        """False: the pool has no room for what is to be submitted now."""
         if self._feeding:  # called back by a chunk that ended inside of its submit: the loop below us goes on
-            return
+            return True
         self._feeding = True
         ahead = _AHEAD * self._workers
+        submitted: bool | None = True
         try:
-            while (
-                self._under_way < ahead or not self._chunks or self._buffer is not None
-            ) and self._submit_next_lock_held():
-                pass
+            while submitted and (self._under_way < ahead or not self._chunks or self._buffer is not None):
+                submitted = self._submit_next_lock_held()
         finally:
             self._feeding = False
+        return submitted is not None
+
+    def _feed_on(self) -> None:
+        """Feeds, and waits for room until that is done. Not called with the lock."""
+        while True:
+            with self._lock:
+                pool = self.pool
+                if self._feed_lock_held() or pool is None:
+                    return
+                self._waiters += 1
+            try:
+                pool._wait_for_room()
+            finally:
+                with self._lock:
+                    self._waiters -= 1
 
     def _feed(self) -> None:
         try:
             with self._lock:
                 self._ahead -= self._handed
                 self._handed = 0
-                self._feed_lock_held()
+                room = self._feed_lock_held()
+            if not room:
+                self._feed_on()
         finally:
             self._take_reports()
 
@@ -237,11 +274,13 @@ class _Map:
             raise self._error
 
     def flush(self) -> None:
-        """Submit all that is left: the pool is about to close its gate."""
+        """Submit all that is left, waiting for nothing: the pool is about to close its gate."""
+        if self._buffer is not None:
+            return
         with self._lock:
             feeding, self._feeding = self._feeding, True
             try:
-                while self._buffer is None and self._submit_next_lock_held():
+                while self._submit_next_lock_held(past_limit=True):
                     pass
             finally:
                 self._feeding = feeding
@@ -261,10 +300,17 @@ class _Map:
                 results, error, items, _ = future.result(self._time_left())
             except StopIteration as raised:
                 raise _not_the_end(raised) from None
+            except CancelledError:
+                if self._closed:
+                    raise StopIteration from None
+                raise
             if isinstance(error, bytes):
                 error = unpack_failure(error)
+            room = True
             try:
                 with self._lock:
+                    if self._closed:  # on another thread, while this one waited
+                        raise StopIteration
                     self._chunks.popleft() if self._ordered else self._chunks.remove(future)
                     self._ahead -= 1  # the others are taken when the reader is back
                     self._handed = items - 1
@@ -272,18 +318,24 @@ class _Map:
                         self._error = error
                         self._give_up_lock_held()
                     elif self._buffer is not None:
-                        self._feed_lock_held()
+                        room = self._feed_lock_held()
+                if not room:
+                    self._feed_on()
             finally:
                 self._take_reports()
             if results:
                 return results
 
     def _next_chunk(self) -> Future[_Chunk] | None:
-        with self._lock:
-            if not self._chunks and self._buffer is None:
-                self._feed_lock_held()  # all have ended, and been taken before the callbacks ran that submit the next
-            first = self._chunks[0] if self._chunks else None
-        self._take_reports()
+        while True:
+            with self._lock:
+                # There are none if all have ended, and been taken before the callbacks ran that submit the next.
+                fed = bool(self._chunks) or self._feed_lock_held()
+                first = self._chunks[0] if self._chunks else None
+            self._take_reports()
+            if first is not None or fed:
+                break
+            self._feed_on()
         if first is None:
             return None
         if self._ordered:
@@ -293,7 +345,8 @@ class _Map:
             try:
                 return self._ended.get_nowait()
             except Empty:
-                first.exception(self._time_left())
+                with suppress(CancelledError):  # it is among those that have ended
+                    first.exception(self._time_left())
         try:
             return self._ended.get(timeout=self._time_left())
         except Empty:
@@ -304,6 +357,7 @@ class _Map:
 
     def _give_up_lock_held(self) -> None:
         self._exhausted = True
+        self._in_hand = []
         # No global name in here: the interpreter's end drops iterators after it has emptied this module.
         chunks = [*self._chunks]
         self._chunks.clear()
@@ -313,14 +367,16 @@ class _Map:
     def cancel(self) -> None:
         """Cancel what has not begun; nobody wants the results."""
         with self._lock:
+            self._closed = True
             self._give_up_lock_held()
         self._take_reports()
 
     def abandon(self) -> None:
         """Cancel what has not begun; whoever reads the results gets those that are there, then a `CancelledError`."""
         with self._lock:
-            if not self._exhausted and self.left != 0:
+            if self._in_hand or (not self._exhausted and self.left != 0):
                 self._error = CancelledError()
+            self._in_hand = []
             self._exhausted = True
             for future in list(self._chunks):
                 future.cancel()
@@ -331,6 +387,8 @@ class _Map:
         self._lock = threading.RLock()
         self._reports = SimpleQueue()
         self._chunks = deque()
+        self._in_hand = []
+        self._waiters = 0
         self._exhausted = True
         self.pool = None
         self._error = PoolForked(

@@ -162,7 +162,8 @@ class PoolExecutor(_core.Pool):
 
         Items travel in chunks, which adapt to the measured time of an item; each item keeps its own error. All input is
         read at once and all of it is worked on whether the results are read or not, unless `buffersize` is given. The
-        shortest input ends it. An iterator that is closed, or dropped half way, cancels what has not begun.
+        shortest input ends it. An iterator that is closed, or dropped half way, cancels what has not begun; a thread
+        that waits for its next result then comes to its end, as if it had asked afterwards.
 
         Args:
             fn: called with one item of each iterable.

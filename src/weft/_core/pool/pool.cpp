@@ -77,19 +77,30 @@ bool is_open(PoolCore* core) {
 
 namespace {
 
-// Back-pressure: waits until fewer than max_pending tasks are queued, then counts one more. A worker of this pool does
-// not wait (it would wait for itself). False: an exception is set.
-bool enter_queue(PoolCore* core, const Executant* me) {
+// What a submit does where max_pending tasks wait already.
+enum class WhenFull { wait, return_none, pass };
+
+// Waits a moment for room in the queue, which has this length. False: an exception is set.
+bool wait_for_room(PoolCore* core, uint32_t length) {
   const bool main_thread = PyThread_get_thread_ident() == core->state->main_thread;
+  const Nanos slice = (main_thread ? 50 : 200) * sync::kMillisecond;
+  detached([&] { sync::park(core->queue_length, length, sync::deadline_after(slice)); });
+  return !main_thread || PyErr_CheckSignals() == 0;
+}
+
+bool is_worker_of(const PoolCore* core, const Executant* me) { return me != nullptr && me->core == core; }
+
+// Back-pressure: waits until fewer than max_pending tasks are queued, then counts one more. A worker of this pool does
+// not wait (it would wait for itself). False: there is no room, or else an exception is set.
+bool enter_queue(PoolCore* core, const Executant* me, WhenFull when_full) {
+  const bool passes = when_full == WhenFull::pass || is_worker_of(core, me);
   uint32_t length = core->queue_length.load(sync::acquire);
   for (;;) {
-    if (length < core->max_pending || (me != nullptr && me->core == core)) {
+    if (length < core->max_pending || passes) {
       if (core->queue_length.compare_exchange_weak(length, length + 1, sync::seq_cst, sync::acquire)) return true;
       continue;
     }
-    const Nanos slice = (main_thread ? 50 : 200) * sync::kMillisecond;
-    detached([&] { sync::park(core->queue_length, length, sync::deadline_after(slice)); });
-    if (main_thread && PyErr_CheckSignals() < 0) return false;
+    if (when_full == WhenFull::return_none || !wait_for_room(core, length)) return false;
     if (!is_open(core)) return refuse_task(core) != nullptr;
     length = core->queue_length.load(sync::acquire);
   }
@@ -197,7 +208,7 @@ bool give_to_pool(PoolCore* core, Future* future, bool held) {
 
 namespace {
 
-PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+PyObject* submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames, WhenFull when_full) {
   PoolCore* core = core_of(object);
   if (core == nullptr) return nullptr;
   if (nargs < 1) {
@@ -220,7 +231,7 @@ PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
                           ? fill_call(future, args, static_cast<size_t>(nargs), kwnames) && take_context(future, core->in_caller)
                           : take_context(future, false) && core->remote->pack_call(future, args, static_cast<size_t>(nargs), kwnames);
   if (!filled ||
-      (core->max_pending != 0 && !core->in_caller && !enter_queue(core, me))) {
+      (core->max_pending != 0 && !core->in_caller && !enter_queue(core, me, when_full))) {
     Py_DECREF(future->object());  // SAFETY: both references, the caller's and the queue's
     Py_DECREF(future->object());
     return nullptr;
@@ -264,6 +275,47 @@ PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs,
     if (cancelled < 0) PyErr_Clear();
   }
   return future->object();
+}
+
+PyObject* pool_submit(PyObject* object, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+  return submit(object, args, nargs, kwnames, WhenFull::wait);
+}
+
+// _submit_now(past_limit, fn, *args): submit() for who holds a lock. It never waits: where max_pending tasks wait already it
+// gives None, or if `past_limit` is true queues the task all the same.
+PyObject* pool_submit_now(PyObject* object, PyObject* const* args, Py_ssize_t nargs) {
+  PoolCore* core = core_of(object);
+  if (core == nullptr) return nullptr;
+  if (nargs < 2) {
+    PyErr_SetString(PyExc_TypeError, "_submit_now(past_limit, fn, /, *args)");
+    return nullptr;
+  }
+  const int past_limit = PyObject_IsTrue(args[0]);
+  if (past_limit < 0) return nullptr;
+  if (core->max_pending != 0 && !core->in_caller) {
+    // Seen here, it costs no packing of the call; enter_queue() decides.
+    if (past_limit == 0 && is_open(core) && core->queue_length.load(sync::acquire) >= core->max_pending &&
+        !is_worker_of(core, current_worker())) {
+      Py_RETURN_NONE;
+    }
+    return submit(object, args + 1, nargs - 1, nullptr, past_limit != 0 ? WhenFull::pass : WhenFull::return_none);
+  }
+  // It does not wait anyhow; and a class may have a submit() of its own.
+  Owned method(PyObject_GetAttrString(object, "submit"));
+  return method ? PyObject_Vectorcall(method.get(), args + 1, static_cast<size_t>(nargs - 1), nullptr) : nullptr;
+}
+
+// _wait_for_room(): returns once a submit() would not wait. Others may be faster then.
+PyObject* pool_wait_for_room(PyObject* object, PyObject*) {
+  PoolCore* core = core_of(object);
+  if (core == nullptr) return nullptr;
+  if (core->max_pending == 0 || is_worker_of(core, current_worker())) Py_RETURN_NONE;
+  uint32_t length = core->queue_length.load(sync::acquire);
+  while (length >= core->max_pending && is_open(core)) {
+    if (!wait_for_room(core, length)) return nullptr;
+    length = core->queue_length.load(sync::acquire);
+  }
+  Py_RETURN_NONE;
 }
 
 // ---- life ---------------------------------------------------------------------------------------------------------
@@ -539,6 +591,9 @@ PyMethodDef pool_methods[] = {
      "Raises:\n    RuntimeError: the pool is shut down.\n    TypeError: fn is not callable.\n"
      "    weft.errors.InitializerFailed: the workers' initializer raised.\n"
      "    weft.errors.PoolForked: the pool belongs to the parent process."},
+    {"_submit_now", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(pool_submit_now)), METH_FASTCALL,
+     "submit() that does not wait for room: None if there is none, unless the first argument is true."},
+    {"_wait_for_room", pool_wait_for_room, METH_NOARGS, "Wait until a submit() would not wait. Others may be faster then."},
     {"_open", pool_open, METH_VARARGS, "Make the pool behind this handle."},
     {"_share_nothing", pool_share_nothing, METH_VARARGS, "Have interpreters or processes as workers. Right after _open."},
     {"_route", pool_route, METH_O, "Have tasks called through a function; None: no longer."},
