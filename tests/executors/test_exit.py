@@ -239,6 +239,37 @@ def test_a_grace_that_is_none(value: str) -> None:
     assert f"WEFT_EXIT_GRACE={value!r} is not a number of seconds" in ended.errors
 
 
+def test_what_a_map_has_left_needs_no_room_at_exit() -> None:
+    ended = run_to_exit(
+        """
+pool = ThreadPoolExecutor(1, max_pending=1)
+results = pool.map(time.sleep, [60] * 9)
+through()
+"""
+    )
+    ended.check_sound()
+    check_bounded(ended, "8 queued tasks cancelled", "1 running interrupted")
+
+
+def test_ctrl_c_while_maps_submit_what_they_have_left() -> None:
+    ended = run_to_exit(
+        """
+from weft.executors import _map
+def interrupted():
+    raise KeyboardInterrupt
+_map.flush_all = interrupted
+pool = ThreadPoolExecutor(1)
+future = pool.submit(spin)
+while not future.running():
+    pass
+through()
+""",
+        grace=60,
+    )
+    ended.check_sound()
+    check_bounded(ended, "exit after Ctrl-C", "1 running interrupted")
+
+
 def test_a_long_grace_waits_for_a_long_task() -> None:
     ended = run_to_exit(
         """

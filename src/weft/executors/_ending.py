@@ -134,15 +134,18 @@ def leave_now(pools: Sequence[_core.Pool], why: str, *, ctrl_c: bool = False) ->
 def _end_interpreter() -> None:
     # Nothing is imported here: to run source, as the making of a named tuple does, has Python 3.13 forget that it is to
     # leave with Ctrl-C's status.
+    interrupted = isinstance(getattr(sys, "last_exc", None), KeyboardInterrupt)
     maps = sys.modules.get("weft.executors._map")
-    if maps is not None:
-        maps.flush_all()
+    try:
+        if maps is not None:
+            maps.flush_all()
+    except KeyboardInterrupt:  # what they have left is refused from here on
+        interrupted = True
     _core.close_interpreter()
     every = _core.live_pools()
     for pool in every:
         pool._close(False)
     pools = [pool for pool in every if not any(pool._same_pool(left) for left in _left_behind)]
-    interrupted = isinstance(getattr(sys, "last_exc", None), KeyboardInterrupt)
     try:
         # A block that Ctrl-C ends waits a moment only; the interpreters of what is late there are worth another.
         _stop([pool for pool in _left_behind if pool._worker_threads().hold_interpreters], _STOP_WITHIN)
