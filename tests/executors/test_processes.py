@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import BrokenExecutor
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,61 @@ def test_terminate_and_kill_workers() -> None:
         assert isinstance(future.exception(30), WorkerCrashed)
         with pytest.raises(RuntimeError):
             pool.submit(abs, -1)
+
+
+class SlowStart:
+    """Has the processes of a pool begin when they may."""
+
+    def __init__(self) -> None:
+        self.pool = ProcessPoolExecutor(1)
+        self.asked, self.may_start = threading.Event(), threading.Event()
+        self._start = self.pool._starter.template.start_worker
+
+    def __call__(self, *args: Any) -> Any:
+        self.asked.set()
+        assert self.may_start.wait(30)
+        return self._start(*args)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowStart]:
+    slow = SlowStart()
+    monkeypatch.setattr(slow.pool._starter.template, "start_worker", slow)
+    yield slow
+    slow.may_start.set()
+    for process in slow.pool._processes.values():
+        process.kill()
+    slow.pool.shutdown(wait=True, cancel_futures=True)
+
+
+@pytest.mark.parametrize("how", ["terminate_workers", "kill_workers"])
+def test_a_process_that_is_being_started_is_killed_too(slow: SlowStart, how: str) -> None:
+    looked = threading.Event()
+
+    class Processes(dict[int, Any]):
+        def values(self) -> Any:
+            looked.set()
+            return super().values()
+
+    slow.pool._starter.running = Processes()
+    future = slow.pool.submit(tasks.nap_for_ever)
+    assert slow.asked.wait(30)
+    killer = threading.Thread(target=getattr(slow.pool, how), daemon=True)
+    killer.start()
+    assert looked.wait(30)
+    slow.may_start.set()
+    killer.join(10)
+    assert not killer.is_alive()
+    assert future.cancelled()
+
+
+def test_a_task_is_cancelled_while_its_process_is_being_started(slow: SlowStart) -> None:
+    future = slow.pool.submit(tasks.nap_for_ever)
+    assert slow.asked.wait(30)
+    slow.pool.shutdown(wait=False, cancel_futures=True)
+    slow.may_start.set()
+    with pytest.raises(CancelledError):
+        future.result(10)
 
 
 def test_nothing_is_left() -> None:

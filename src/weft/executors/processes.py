@@ -41,6 +41,7 @@ from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
 
 _LEAVES_WITHIN = 2.0  # seconds from a worker's last word to its end
+_LOOKS_AGAIN = 0.05  # seconds after which processes that are to be killed are looked for again
 _LEAST_MEMORY = 32 * 2**20  # an interpreter that has imported nothing takes half of that
 
 
@@ -217,8 +218,15 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         if operation not in ("terminate", "kill"):
             raise ValueError(f"operation must be 'terminate' or 'kill', not {operation!r}")
         self.shutdown(wait=False, cancel_futures=True)
-        for process in list(self._starter.running.values()):
-            getattr(process, operation)()
+        told: set[_Process] = set()
+        while True:
+            # Once each: what a process does at SIGTERM is not to be broken off by another one.
+            for process in list(self._starter.running.values()):
+                if process not in told:
+                    told.add(process)
+                    getattr(process, operation)()
+            if self._wait_left(_LOOKS_AGAIN):  # until then one that was being started may have come
+                break
         self.shutdown(wait=True)
 
     @property

@@ -79,18 +79,18 @@ class ProcessRunner final : public Runner, public Interrupter {
   void run(Task& task) override {
     remote_.settle_soon();
     Future* future = future_of(task);
-    if (x_.core->cancel_queued.load(sync::relaxed)) {
+    // Before the claim: until there is a process, the task can be cancelled. To make one takes a while, in which the pool may
+    // have been shut down, and have had all its processes killed but this one.
+    const bool possible = cancels_queued() || have_process();
+    if (cancels_queued()) {
       remote_.leave({.future = future, .kind = Report::unwanted, .cell = x_.cell});
+    } else if (!transition_to_running(future)) {
+      remote_.leave({.future = future, .kind = Report::dropped, .cell = x_.cell});
+    } else if (!possible) {
+      // The pool is broken by now, which this task, out of its queue, has not heard.
+      remote_.leave({.future = future, .kind = Report::refused, .cell = x_.cell});
     } else {
-      const bool possible = have_process();  // before the claim: until there is one, the task can be cancelled
-      if (!transition_to_running(future)) {
-        remote_.leave({.future = future, .kind = Report::dropped, .cell = x_.cell});
-      } else if (!possible) {
-        // The pool is broken by now, which this task, out of its queue, has not heard.
-        remote_.leave({.future = future, .kind = Report::refused, .cell = x_.cell});
-      } else {
-        begin(future);
-      }
+      begin(future);
     }
     while (!in_flight_.empty() && in_flight_.size() >= depth_) wait_for_answers();
   }
@@ -145,7 +145,9 @@ class ProcessRunner final : public Runner, public Interrupter {
 
   // ---- calls out
 
-  // A process that is ready for calls. False: there can be none; the pool is broken now.
+  bool cancels_queued() const { return x_.core->cancel_queued.load(sync::relaxed); }
+
+  // A process that is ready for calls. False: there can be none; the pool is broken now, or cancels what is queued.
   bool have_process() {
     if (process_.retiring) {
       while (!in_flight_.empty()) wait_for_answers();
@@ -158,7 +160,13 @@ class ProcessRunner final : public Runner, public Interrupter {
   void begin(Future* future) {
     while (!send_call(future)) {
       bury_process();  // dead before it could take the call
-      if (!have_process()) {
+      const bool possible = !cancels_queued() && have_process();
+      if (cancels_queued()) {  // whoever killed it wants no other
+        transition_to_pending(future);
+        remote_.leave({.future = future, .kind = Report::unwanted, .cell = x_.cell});
+        return;
+      }
+      if (!possible) {
         remote_.leave({.future = future, .kind = Report::refused, .cell = x_.cell});
         return;
       }
@@ -431,7 +439,7 @@ class ProcessRunner final : public Runner, public Interrupter {
 
   // ---- processes
 
-  // False: the pool is broken now.
+  // False: the pool is broken now, or cancels what is queued, and the process was killed.
   bool start_process() {
     for (int attempts = 1;; ++attempts) {
       switch (try_to_start(attempts == kAttempts)) {
@@ -440,6 +448,7 @@ class ProcessRunner final : public Runner, public Interrupter {
         case Started::broken:
           return false;
         case Started::died:
+          if (cancels_queued()) return false;
           break;
       }
     }
