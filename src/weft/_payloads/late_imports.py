@@ -1,6 +1,7 @@
 """What is to be done to a module once somebody imports it, so that a worker's start need not.
 
-A finder on `sys.meta_path` waits for it, and goes away.
+One finder on `sys.meta_path` waits for all such modules, and stays there: before Python 3.14, another thread's import
+that goes through the list while something is taken out of it misses the one behind, and may not find its module.
 Pinned by tests/payloads/test_late_imports.py.
 """
 
@@ -29,45 +30,55 @@ def when_imported(name: str, imported: "Callable[[], object]") -> "Callable[[], 
     if name in sys.modules:
         imported()
         return lambda: None
-    finder: Any = _Finder(name, imported)
-    sys.meta_path.insert(0, finder)
-    return finder.remove
+    _waiting.setdefault(name, []).append(imported)
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+
+    def remove() -> None:
+        try:  # noqa: SIM105  # contextlib is not loaded for this
+            _waiting.get(name, []).remove(imported)
+        except ValueError:  # called already
+            pass
+
+    return remove
+
+
+_waiting: "dict[str, list[Callable[[], object]]]" = {}  # by the module's name, which it goes with
 
 
 class _Finder:
-    """A finder and, for that one module, a loader."""
-
-    def __init__(self, name: str, imported: "Callable[[], object]") -> None:
-        self._name = name
-        self._imported = imported
-        self._loader: Any = None
+    """Gives the modules that are waited for a loader that tells of their import."""
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        if name != self._name:
+        if not _waiting.get(name):
             return None
-        self.remove()
         for finder in sys.meta_path:
-            spec = finder.find_spec(name, path, target)
+            spec = None if finder is self else finder.find_spec(name, path, target)
             if spec is not None:
-                self._loader, spec.loader = spec.loader, self  # type: ignore[assignment]  # a loader in what it does
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader)  # type: ignore[assignment]  # a loader in what it does
                 return spec
         return None
 
-    def remove(self) -> None:
-        """Waits no longer."""
-        try:  # noqa: SIM105  # contextlib is not loaded for this
-            sys.meta_path.remove(self)  # type: ignore[arg-type]
-        except ValueError:  # another thread imports it too
-            pass
 
-    def create_module(self, spec: "ModuleSpec") -> "ModuleType | None":
-        return self._loader.create_module(spec)
+class _Loader:
+    """A module's loader, until the module is loaded."""
+
+    def __init__(self, loader: "Any") -> None:
+        self._loader = loader
+
+    def __getattr__(self, name: str) -> "Any":  # somebody may only have asked for the spec
+        return getattr(self._loader, name)
 
     def exec_module(self, module: "ModuleType") -> None:
         module.__loader__ = self._loader
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        self._imported()
+        for imported in _waiting.pop(module.__name__, ()):
+            imported()
+
+
+_finder: "Any" = _Finder()

@@ -62,12 +62,17 @@ def _modules(package: str) -> list[ModuleType]:
 
 
 class _WhenImported:
-    """Waits in `sys.meta_path` for asyncio, and has its names replaced once it is loaded."""
+    """Waits in `sys.meta_path` for asyncio, and has its names replaced once it is loaded.
+
+    It stays there: before Python 3.14, an import of another thread misses a finder when one before it goes.
+    """
+
+    _done = False
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if name != "asyncio":
+        if name != "asyncio" or self._done:
             return None
         # Asked by somebody who only wants to know, too: it stays until asyncio is loaded.
         found = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
@@ -78,7 +83,7 @@ class _WhenImported:
 
             def exec_module(module: ModuleType) -> None:
                 load(module)
-                sys.meta_path.remove(self)
+                self._done = True
                 _replace("asyncio")
 
             loader.exec_module = exec_module  # of this one loader, which loads nothing else
