@@ -265,9 +265,11 @@ def test_a_cancelled_task_whose_arguments_use_the_pool(pool: ThreadPoolExecutor 
     for _ in range(pool.max_workers):
         pool.submit(gate.wait, 20)
     future = pool.submit(swallow, UsesPoolWhenDropped(pool, into))
-    threading.Timer(0.05, gate.set).start()
+    opener = threading.Thread(target=lambda: (wait_until(future.cancelled, "it is cancelled"), gate.set()))
+    opener.start()
     assert future.cancel()  # drops the argument, which waits for the pool to get free
     wait_until(lambda: into == [32], "the argument is dropped")
+    opener.join(20)
 
 
 class Uncopyable:

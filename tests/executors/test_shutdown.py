@@ -4,7 +4,7 @@ import concurrent.futures
 import gc
 import threading
 import weakref
-from concurrent.futures import CancelledError, Executor
+from concurrent.futures import CancelledError, Executor, Future
 from typing import Any
 
 import pytest
@@ -78,10 +78,14 @@ def test_cancelling_what_has_not_begun(pools: Pools, wait: bool):
     gate, running = pools.hold(pool, workers=2)
     pending = [pool.submit(tasks.nothing) for _ in range(100)]
     called: list[bool] = []
+
+    def note(future: Future[None]) -> None:
+        called.append(future.cancelled())
+        if wait and len(called) == len(pending):
+            gate.set()  # not before all are cancelled: else some would run
+
     for future in pending:
-        future.add_done_callback(lambda f: called.append(f.cancelled()))
-    if wait:
-        threading.Timer(0.05, gate.set).start()
+        future.add_done_callback(note)
     pool.shutdown(wait=wait, cancel_futures=True)
     assert all(future.cancelled() for future in pending)
     assert called == [True] * 100
