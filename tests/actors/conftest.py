@@ -57,6 +57,18 @@ def run(library: str) -> Run:
     return run
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """For what reports no event: looks again and again, for as long as `run` has patience."""
+    while not condition():
+        await anyio.sleep(0.002)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No actor is taken for stuck because it was slow to say that it ends: it is interrupted when its grace is over."""
+    monkeypatch.setattr("weft.actors._life._TAKEN_WITHIN", PATIENCE)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "methods(*names): the spawn methods of a test that takes `method`; all if none")
 

@@ -79,6 +79,11 @@ async def stick(path: str, seconds: float) -> None:
     time.sleep(seconds)
 
 
+async def write_in_c(descriptor: int) -> None:
+    """Stuck as in `sleep_in_c`, until the pipe's other end is closed; who finds something to read there knows that it is."""
+    os.write(descriptor, bytes(1 << 20))  # more than a pipe holds
+
+
 def die(status: int = 3) -> None:
     os._exit(status)
 
@@ -103,15 +108,18 @@ def count() -> int:
     return state["count"]
 
 
-async def ignore_cancellation(until: float) -> None:
+async def ignore_cancellation(until: float, path: str = "") -> None:
+    """For so many seconds, or until there is a file."""
     end = time.monotonic() + until
-    while time.monotonic() < end:
+    while time.monotonic() < end and not os.path.exists(path):
         with anyio.CancelScope(shield=True):
             await anyio.sleep(0.01)
 
 
 async def clean_up(seconds: float, path: str) -> None:
+    """Makes the file when it has begun, and says in it that it has cleaned up."""
     try:
+        open(path, "w").close()
         await anyio.sleep_forever()
     finally:
         with anyio.CancelScope(shield=True):

@@ -8,13 +8,15 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
 
 from tests.actors import functions
-from tests.actors.conftest import Run
+from tests.actors.conftest import Run, until
 from tests.executors.child import times
 from tests.lateness import check_within
 from weft import errors
@@ -25,9 +27,17 @@ MODULE = functions.__name__
 
 
 async def cancelled_while(
-    method: str, fn, grace: float = 1.0, hard_kill: float = 3.0, **kwargs
+    method: str,
+    fn,
+    grace: float = 1.0,
+    hard_kill: float = 3.0,
+    ready: Callable[[], Awaitable[object]] | None = None,
+    **kwargs,
 ) -> tuple[float, float, int]:
-    """Cancels an actor that runs something. How long that took, the longest step of this loop meanwhile, and abandoned."""
+    """Cancels an actor that runs something. How long that took, the longest step of this loop meanwhile, and abandoned.
+
+    `ready` waits until that runs; most need not know.
+    """
     longest = 0.0
 
     async def tick() -> None:
@@ -40,7 +50,7 @@ async def cancelled_while(
     async with anyio.create_task_group() as tasks:
         async with open_nursery(spawn=method, grace=grace, hard_kill=hard_kill) as nursery:
             await nursery.run_in_actor(fn, **kwargs)
-            await anyio.sleep(0.1)
+            await (anyio.sleep(0.1) if ready is None else ready())
             tasks.start_soon(tick)
             begun = time.monotonic()
             nursery.cancel()
@@ -68,7 +78,13 @@ def test_a_child_that_spins_in_python_is_stopped_and_the_parents_loop_lives(run:
 @pytest.mark.leaves_threads("one is abandoned, which is the point")
 @pytest.mark.methods("thread", "interpreter")
 def test_a_child_stuck_in_c_is_abandoned_and_reported(run: Run, method: str, caplog: pytest.LogCaptureFixture) -> None:
-    took, longest, abandoned = run(cancelled_while, method, functions.sleep_in_c, 0.1, 0.3, seconds=1.5)
+    ours, its = os.pipe()
+    try:
+        ready = partial(anyio.wait_readable, ours)
+        took, longest, abandoned = run(cancelled_while, method, functions.write_in_c, 0.1, 0.3, ready, descriptor=its)
+    finally:
+        os.close(ours)  # it goes on
+        os.close(its)
     assert abandoned == 1
     assert "is abandoned" in caplog.text
     check_within(took, 1.5)
@@ -90,9 +106,11 @@ def test_one_that_ignores_cancellation_is_interrupted(run: Run, spawn: str) -> N
     check_within(took, 4.0)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_one_that_cleans_up_gets_its_grace(run: Run, spawn: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
-    run(cancelled_while, spawn, functions.clean_up, 5.0, 6.0, seconds=0.3, path=str(path))
+    ready = partial(until, path.exists)
+    run(cancelled_while, spawn, functions.clean_up, 5.0, 6.0, ready, seconds=0.3, path=str(path))
     assert path.read_text() == "clean"
 
 
@@ -254,7 +272,7 @@ def test_no_actor_outlives_a_parent_that_is_killed(method: str) -> None:
         pids = program.stdout.readline().split()
         program.kill()
         program.wait(20)
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         while any(is_alive(int(pid)) for pid in pids):
             assert time.monotonic() < end
             time.sleep(0.01)  # nothing tells when another's child is gone
@@ -273,14 +291,15 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.methods("thread", "interpreter")
 def test_an_abandoned_actor_does_not_keep_the_program(method: str) -> None:
     code = """
-        import sys, anyio, atexit
+        import os, sys, anyio, atexit
         from tests.actors import functions
         from weft.actors import open_nursery
         atexit.register(print, "at exit")
         async def main():
+            ours, its = os.pipe()
             async with open_nursery(spawn=sys.argv[1], grace=0.1, hard_kill=0.3) as nursery:
-                await nursery.run_in_actor(functions.sleep_in_c, seconds=600.0)
-                await anyio.sleep(0.1)
+                await nursery.run_in_actor(functions.write_in_c, descriptor=its)
+                await anyio.wait_readable(ours)
                 nursery.cancel()
             print(nursery.abandoned)
         anyio.run(main)

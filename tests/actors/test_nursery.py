@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from tests.actors import functions
-from tests.actors.conftest import Run
+from tests.actors.conftest import Run, until
 from weft import errors
 from weft.actors import current_actor, open_nursery
 
@@ -30,16 +30,17 @@ def test_leaving_waits_for_what_runs_and_ends_who_is_idle(run: Run, spawn: str, 
     run(main)
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_an_error_cancels_the_siblings_and_leaves_in_a_group(run: Run, spawn: str, tmp_path: Path) -> None:
     path = tmp_path / "file"
 
     async def main() -> None:
         with pytest.raises(ExceptionGroup) as caught:
-            async with open_nursery(spawn=spawn) as nursery:
+            async with open_nursery(spawn=spawn, grace=20.0, hard_kill=30.0) as nursery:
                 sibling = await nursery.start_actor("sibling", enable_modules=[MODULE])
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(lambda: sibling.run(functions.clean_up, seconds=0, path=str(path)))
-                    await anyio.sleep(0.1)
+                    await until(path.exists)
                     await nursery.run_in_actor(functions.fail_async, message="so")
                     await anyio.sleep_forever()
         (error,) = caught.value.exceptions
@@ -75,7 +76,7 @@ def test_an_error_of_the_block_ends_the_actors(run: Run, spawn: str) -> None:
 
 def test_cancelling_the_scope_around_it_cancels_the_actors(run: Run, spawn: str) -> None:
     async def main() -> None:
-        with anyio.move_on_after(0.5) as scope:
+        with anyio.CancelScope() as scope:
             async with open_nursery(spawn=spawn) as nursery:
                 portal = await nursery.run_in_actor(functions.sleep_forever)
                 scope.deadline = anyio.current_time()
