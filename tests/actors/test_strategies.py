@@ -148,4 +148,7 @@ def test_a_caller_that_was_stuck_itself_hears_what_was_sent_meanwhile(run: Run) 
                 time.sleep(0.5 * crowding())  # stuck, which is the point
             assert await portal.run(functions.add, a=1, b=2) == 3
 
-    run(main)
+    try:
+        run(main)
+    except* errors.ActorDied as died:
+        raise Late(str(died.exceptions[0])) from None

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.executors.child import times
-from tests.lateness import check_within
+from tests.lateness import Late, check_within
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal")
 
@@ -176,6 +176,8 @@ def press_in(phase: str, library: str, method: str, moment: float) -> tuple[floa
         said = terminal.said
     finally:
         terminal.close()
+    if phase == "leaving" and status == 0:
+        raise Late("it had left before the key was pressed")
     if library == "trio" and "TrioInternalError" in said:
         pytest.xfail("KeyboardInterrupt was raised inside of trio's own loop: seen without a GIL")
     assert status in (130, -signal.SIGINT), said
