@@ -163,12 +163,15 @@ def test_an_endless_loop_is_interrupted() -> None:
     ended = run_to_exit(
         """
 pool = ThreadPoolExecutor(2)
+begun = threading.Event()
 def looping():
     try:
+        begun.set()
         spin()
     finally:
         say("cleaned up")
 running = [pool.submit(looping), pool.options(name="another").submit(spin)]
+assert begun.wait(20)
 while not all(future.running() for future in running):
     pass
 queued = [pool.submit(say, "never") for _ in range(7)]
@@ -281,7 +284,6 @@ through()
     ended.check_sound()
     assert "done" in ended.output
     assert ended.errors == ""
-    assert ended.exit_seconds > 0.8
     check_within(ended.exit_seconds, 5)
 
 
@@ -350,21 +352,22 @@ through()
 """
 
 
+def run_waiter(what: str) -> Ended:
+    return run_child(HEAD + WAITING, WAITERS[what], WEFT_EXIT_GRACE=str(GRACE))
+
+
 @pytest.fixture(scope="module")
 def waiters() -> dict[str, Ended]:
     """All of them, some at a time: what they do is wait."""
     with ThreadPoolExecutor(4) as several:
-        futures = {
-            what: several.submit(run_child, HEAD + WAITING, statement, WEFT_EXIT_GRACE=str(GRACE))
-            for what, statement in WAITERS.items()
-        }
+        futures = {what: several.submit(run_waiter, what) for what in WAITERS}
         return {what: future.result() for what, future in futures.items()}
 
 
 @pytest.mark.parametrize("what", WAITERS)
 def test_whoever_waits_does_not_keep_the_process(what: str, waiters: dict[str, Ended]) -> None:
     """Threads that wait in the core are where 3.13 ends them with pthread_exit."""
-    ended = waiters[what]
+    ended = waiters.pop(what, None) or run_waiter(what)  # one that was late is run again
     ended.check_sound()
     check_within(ended.exit_seconds, BOUND, ended)
     assert "Traceback" not in ended.errors, ended.errors
@@ -661,7 +664,8 @@ def test_exit_while_the_main_thread_is_not_the_last() -> None:
         """
 pool = ThreadPoolExecutor(1)
 def plain():
-    time.sleep(0.3)
+    while pool._is_open():
+        time.sleep(0.001)
     try:
         pool.submit(pow, 2, 3)
     except RuntimeError as error:
