@@ -13,6 +13,7 @@ import pytest
 from tests.executors import tasks
 from tests.executors.conftest import Pools, shared_pool
 from tests.executors.flavors import PATIENCE, Can, needs
+from tests.lateness import Late
 from weft.executors import _map
 
 pool = shared_pool(2)
@@ -144,7 +145,11 @@ def test_leaving_half_way_cancels_what_has_not_begun(pools: Pools, one: Executor
         return item
 
     results: Any = one.map(task, range(50), chunksize=1, timeout=0.5 if way == "late" else None)
-    assert next(results) == 0
+    try:
+        assert next(results) == 0
+    except TimeoutError as error:
+        gate.set()
+        raise Late("the first one was not done within 0.5 s") from error
     assert begun.wait(PATIENCE)
     if way == "close":
         results.close()
