@@ -128,6 +128,13 @@ def leave(status: int) -> None:
     os._exit(status)
 
 
+def meet(mine: Any, other: Any) -> tuple[int, int]:
+    """Where it ran, when the other one has come too: they cannot but run at a time."""
+    mine.set()
+    assert other.wait(30)
+    return where()
+
+
 def pid_after(seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()

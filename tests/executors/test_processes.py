@@ -17,6 +17,7 @@ import pytest
 
 from tests.executors import remote_tasks as tasks
 from tests.executors.child import run_child, wait_until
+from tests.executors.gates import CrossingGate
 from tests.lateness import check_within
 from weft.errors import InvalidSetting, TaskTimeout, WorkerCrashed
 from weft.executors import ProcessPoolExecutor
@@ -34,6 +35,13 @@ def alive(pid: int) -> bool:
 def memories() -> int:
     """Shared memory that this process has mapped or open."""
     return Path("/proc/self/maps").read_text().count("/memfd:weft")
+
+
+def check_full_strength(pool: Any) -> None:
+    """It has two workers, which run two tasks at a time."""
+    gates = CrossingGate(), CrossingGate()
+    futures = [pool.submit(tasks.meet, *order) for order in (gates, gates[::-1])]
+    assert len({future.result(40) for future in futures}) == 2
 
 
 @pytest.fixture
@@ -57,9 +65,7 @@ def test_a_killed_worker_fails_its_task_and_no_other(pool: Any) -> None:
     assert error.signal == signal.SIGKILL
     assert error.pid not in (None, os.getpid())
     assert "die" in str(error)
-    # At full strength: two tasks that take a while run at a time.
-    pids = {future.result(30) for future in [pool.submit(tasks.pid_after, 0.2) for _ in range(2)]}
-    assert len(pids) == 2
+    check_full_strength(pool)
 
 
 def test_a_worker_that_exits(pool: Any) -> None:
@@ -103,13 +109,16 @@ def test_killed_at_random_moments_nothing_is_lost(rng: Any) -> None:
         killer = threading.Thread(target=kill_some)
         killer.start()
         array = numpy.arange(100_000)
-        futures = [pool.submit(tasks.add_one_here, array) for _ in range(200)]
-        for future in futures:
-            future.add_done_callback(note)
-        outcomes = [future.exception(60) for future in futures]
+        futures: list[Any] = []
+        outcomes: list[BaseException | None] = []
+        while killed <= 4:
+            more = [pool.submit(tasks.add_one_here, array) for _ in range(200)]
+            for future in more:
+                future.add_done_callback(note)
+            futures += more
+            outcomes += [future.exception(60) for future in more]
         stop.set()
         killer.join(20)
-        assert killed > 4
         assert all(error is None or isinstance(error, WorkerCrashed) for error in outcomes), outcomes
         for future, error in zip(futures, outcomes, strict=True):
             if error is None:
@@ -211,10 +220,15 @@ ROOT = Path(__file__).parents[2]
 PARENT = """
 import sys, time
 from tests.executors import remote_tasks as tasks
+from tests.executors.gates import CrossingGate
 from weft.executors import ProcessPoolExecutor
 if __name__ == "__main__":
     pool = ProcessPoolExecutor(2)
-    print(*pool.map(tasks.pid_after, [0.2] * 4), flush=True)
+    gates = CrossingGate(), CrossingGate()
+    places = [pool.submit(tasks.meet, *order) for order in (gates, gates[::-1])]
+    pids = [place.result()[0] for place in places]
+    del gates
+    print(*pids, flush=True)
     futures = [pool.submit(tasks.nap_for_ever) for _ in range(4)]
     time.sleep(60)
 """
@@ -226,7 +240,7 @@ def test_workers_end_with_their_parent() -> None:
         pids = set(map(int, parent.stdout.readline().split()))
         assert len(pids) == 2
         parent.kill()
-    wait_until(lambda: not any(map(alive, pids)), "its workers have ended", seconds=5)
+    wait_until(lambda: not any(map(alive, pids)), "its workers have ended")
 
 
 WITHOUT_SHARED_MEMORY = """

@@ -17,7 +17,7 @@ import pytest
 from tests.executors import remote_tasks as tasks
 from tests.executors import saboteurs
 from tests.executors.child import descriptors_of_this_process, times, wait_until
-from tests.executors.test_processes import alive, memories
+from tests.executors.test_processes import alive, check_full_strength, memories
 from tests.executors.test_remote import KINDS
 from tests.lateness import Late, check_within
 from weft.errors import PayloadError, TaskTimeout, WorkerCrashed
@@ -58,7 +58,7 @@ def test_one_kill_in_a_thousand_tasks() -> None:
         assert [future.result() for future in futures if future.exception() is None] == [
             number for number in range(1000) if number != 500
         ]
-        assert len(set(pool.map(tasks.pid_after, [0.1] * 8, chunksize=1))) == 2
+        check_full_strength(pool)
 
 
 @pytest.mark.deadline(3600)
@@ -109,7 +109,7 @@ def test_an_endless_loop_among_many_tasks(kind: str) -> None:
         assert sum(future.result() for number, future in enumerate(futures) if number != late) == sum(
             number for number in range(count) if number != late
         )
-        assert len(set(pool.map(tasks.place_after, [0.1] * 8, chunksize=1))) == 2
+        check_full_strength(pool)
 
 
 DEADLY = ("leave", "crash", "kill")
