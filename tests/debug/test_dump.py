@@ -45,7 +45,14 @@ def test_what_runs_and_where(traced: bool) -> None:
         future = pool.options(name="fetch").submit(deep, gate, begun)
         waiting = pool.submit(print)
         assert begun.wait(PATIENCE)
-        text = dumped()
+        text = ""
+
+        def it_waits() -> bool:
+            nonlocal text
+            text = dumped()
+            return "gate.wait(PATIENCE)" in text and "threading.py" in text
+
+        wait_until(it_waits, "it waits at its gate")
         took = time.monotonic() - before
         thread = next(thread for thread in threading.enumerate() if thread.name == "readers_0")
         assert waiting.cancel()
@@ -71,9 +78,9 @@ def test_how_long_is_known_after_many_short_tasks_too() -> None:
     with ThreadPoolExecutor(1) as pool:
         for future in [pool.submit(int) for _ in range(5000)]:
             future.result(PATIENCE)
-        before = time.monotonic()
         future = pool.submit(deep, gate, begun)
         assert begun.wait(PATIENCE)
+        before = time.monotonic()
         wait_until(lambda: time.monotonic() > before + 0.05, "it has run for a while")
         found = re.search(r"for at most (\d+\.\d+) s", dumped())
         gate.set()

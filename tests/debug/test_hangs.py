@@ -119,11 +119,14 @@ def test_nested_and_side_by_side_each_into_its_own_file(tmp_path: Path) -> None:
     run(
         """
 outer, inner, other, in_time = sys.argv[1:]
+inside = threading.Event()
 def in_another_thread():
     with dump_on_hang(0.25, path=other):
+        inside.set()
         wait_for_all(outer, inner, other)
 thread = threading.Thread(target=in_another_thread)
 thread.start()
+assert inside.wait(20)
 with dump_on_hang(0.5, path=outer), dump_on_hang(60, path=in_time):
     with dump_on_hang(0.3, path=inner):
         wait_for_all(outer, inner, other)

@@ -82,6 +82,7 @@ def spin():
 pool = ThreadPoolExecutor(1)
 pool.submit(nothing).result()
 future = pool.submit(spin)
+while not future.running(): pass
 waiting = pool.submit(nothing)
 """,
         str(path),

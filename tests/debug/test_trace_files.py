@@ -245,8 +245,8 @@ debug.enable_tracing(sys.argv[1])
 with ThreadPoolExecutor(1) as pool:
     for future in [pool.submit(int) for _ in range(5000)]:
         future.result()
-threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
 try:
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     debug.disable_tracing()
 except KeyboardInterrupt:
     print("interrupted", debug.disable_tracing())

@@ -150,9 +150,8 @@ def test_a_worker_that_nobody_waits_for_any_more_is_killed() -> None:
         template = Template(run=f"{WORKERS}:do")
         template.start()
         os.kill(template.pid, signal.SIGSTOP)
-        timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
         try:
+            threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
             talk(template, b"import signal; signal.pause()")
             raise SystemExit("was not interrupted")
         except KeyboardInterrupt:
@@ -167,7 +166,7 @@ def test_a_worker_that_nobody_waits_for_any_more_is_killed() -> None:
         from tests.executors.test_template_ends import processes
         while len(processes(os.environ["WEFT_TEMPLATE_MARK"])) > 2 and time.monotonic() < end:
             time.sleep(0.005)
-        print(len(processes(os.environ["WEFT_TEMPLATE_MARK"])), template.wait_idle())
+        print(len(processes(os.environ["WEFT_TEMPLATE_MARK"])), template.wait_idle(20))
         template.close()
     """
     child = start_child(program(body), **{MARK: mark})
