@@ -21,8 +21,10 @@ def count(words: list[str], least: int = 1) -> int:
 
 @node(output_name="pid")
 def slow(number: int, folder: str) -> int:
-    """Leaves a file for each time that it runs."""
+    """Leaves a file for each time that it runs. Each twenty wait while there is a file for them beside the folder."""
     time.sleep(0.02)
+    while Path(folder).with_name(f"hold-{number // 20}").exists():
+        time.sleep(0.005)
     (Path(folder) / f"{number}-{time.monotonic_ns()}").touch()
     return os.getpid()
 

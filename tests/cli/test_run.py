@@ -231,7 +231,10 @@ def test_what_was_written_is_kept(run: Any, tmp_path: Path, how: signal.Signals)
     items = write_lines(tmp_path / "in.jsonl", [{"number": number} for number in range(60)])
     arguments = (f"{JOBS}:slowly", "--inputs", items, "--input", f"folder={done}", "--output", str(output), "--resume")
     part = tmp_path / "out.jsonl.part"
-    for least in (5, 15):
+    holds = [tmp_path / "hold-1", tmp_path / "hold-2"]  # it cannot come to its end before the signal
+    for hold in holds:
+        hold.touch()
+    for least, hold in zip((5, 25), holds, strict=True):
         with subprocess.Popen([*WEFT, "run", *arguments], stderr=subprocess.PIPE, text=True) as process:
             try:
                 wait_until(
@@ -243,6 +246,7 @@ def test_what_was_written_is_kept(run: Any, tmp_path: Path, how: signal.Signals)
                 process.kill()
         assert process.returncode == (-9 if how == signal.SIGKILL else 130)
         assert not output.exists()
+        hold.unlink()
     assert run(*arguments)[0] == 0
     assert [line["number"] for line in read_lines(output)] == list(range(60))
     times: dict[str, int] = {}
