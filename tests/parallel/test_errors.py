@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.executors.child import wait_until
+from tests.lateness import Late
 from tests.parallel.conftest import CHUNKS, Pools
 from weft.execution import dynamic_chunk_size, par, seq, static_chunk_size, task
 from weft.executors import ThreadPoolExecutor
@@ -108,7 +109,8 @@ def test_the_rest_is_abandoned(four: ThreadPoolExecutor, as_task: bool) -> None:
         with pytest.raises(Bad):
             outcome = for_loop(policy(task) if as_task else policy, 0, 10_000, body)
             outcome.result(30)  # type: ignore[union-attr]
-        assert len(after) < 1500, chunks
+        if len(after) >= 1500:
+            raise Late(f"{len(after)} elements after the failure, with {chunks}")
 
 
 def test_a_hit_makes_later_errors_unheard_of(pools: Pools) -> None:

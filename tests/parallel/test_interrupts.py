@@ -73,7 +73,7 @@ def test_a_time_limit_of_the_view_ends_the_algorithm(two: ThreadPoolExecutor) ->
         assert stuck.wait(30)
 
     with pytest.raises(TaskTimeout):
-        for_loop(par.with_(dynamic_chunk_size(1)).on(two.options(timeout=0.05)), 0, 10_000, body)
+        for_loop(par.with_(dynamic_chunk_size(1)).on(two.options(timeout=0.25)), 0, 10_000, body)
 
 
 def test_a_retry_does_not_lose_a_chunk(two: ThreadPoolExecutor) -> None:
@@ -86,7 +86,7 @@ def test_a_retry_does_not_lose_a_chunk(two: ThreadPoolExecutor) -> None:
             spin(index)
         assert stuck.wait(30)
 
-    view = two.options(timeout=0.05, retries=3, backoff=0.001, retry_on=BaseException)
+    view = two.options(timeout=0.25, retries=3, backoff=0.001, retry_on=BaseException)
     with pytest.raises((Interrupted, TaskTimeout)):
         for_loop(par.with_(dynamic_chunk_size(1)).on(view), 0, 10_000, body)
 
