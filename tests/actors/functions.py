@@ -81,7 +81,8 @@ async def stick(path: str, seconds: float) -> None:
 
 async def write_in_c(descriptor: int) -> None:
     """Stuck as in `sleep_in_c`, until the pipe's other end is closed; who finds something to read there knows that it is."""
-    os.write(descriptor, bytes(1 << 20))  # more than a pipe holds
+    with open(descriptor, "wb", closefd=False) as pipe:  # os.write comes back early where its process is stopped
+        pipe.write(bytes(1 << 20))  # more than a pipe holds
 
 
 def die(status: int = 3) -> None:
