@@ -178,8 +178,8 @@ def press_in(phase: str, library: str, method: str, moment: float) -> tuple[floa
         terminal.close()
     if phase == "leaving" and status == 0:
         raise Late("it had left before the key was pressed")
-    if library == "trio" and "TrioInternalError" in said:
-        pytest.xfail("KeyboardInterrupt was raised inside of trio's own loop: seen without a GIL")
+    if library == "trio" and ("TrioInternalError" in said or "Cancel scope stack corrupted" in said):
+        pytest.xfail("KeyboardInterrupt was raised inside of trio's own loop, or of a scope as anyio leaves it")
     assert status in (130, -signal.SIGINT), said
     pids = said.partition("pids")[2].partition("ready")[0].split()
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()], said
