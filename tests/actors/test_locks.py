@@ -42,6 +42,7 @@ def test_what_a_thread_has_taken_several_times_it_lets_go_of_at_once() -> None:
     assert free == [True]
 
 
+@pytest.mark.deadline(300)  # three threads spin, and others have the CPUs too
 def test_a_thread_that_is_interrupted_as_it_ends_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     # An interrupt that hits a destructor is told there; pytest's own hook takes the next one for an error of its own.
     monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
