@@ -79,10 +79,9 @@ class ProcessRunner final : public Runner, public Interrupter {
   void run(Task& task) override {
     remote_.settle_soon();
     Future* future = future_of(task);
-    // Before the claim: until there is a process, the task can be cancelled. To make one takes a while, in which the pool may
-    // have been shut down, and have had all its processes killed but this one.
-    const bool possible = cancels_queued() || have_process();
-    if (cancels_queued()) {
+    const bool wanted = !cancels_queued();
+    const bool possible = wanted && have_process();  // before the claim: until there is one, the task can be cancelled
+    if (!wanted || (!possible && cancels_queued())) {  // or its process was killed as it started
       remote_.leave({.future = future, .kind = Report::unwanted, .cell = x_.cell});
     } else if (!transition_to_running(future)) {
       remote_.leave({.future = future, .kind = Report::dropped, .cell = x_.cell});
