@@ -7,6 +7,7 @@ ARGS ?=
 TEST_ABREAST ?= 2
 STRESS_RUNS ?= 20
 STRESS_ABREAST ?= 2
+CHAOS_ABREAST ?= 1
 
 .PHONY: help
 help: ## list these commands
@@ -41,9 +42,9 @@ CHAOS := $(addprefix tests/executors/test_,faults.py remote_faults.py processes.
 	tests/pipelines/test_resume.py tests/test_benchmarks.py tests/actors
 
 .PHONY: chaos
-chaos: ## the faults that workers and callers meet, in full counts, on 3.14 and 3.13t; an hour
+chaos: ## the faults that workers and callers meet, in full counts, on 3.14 and 3.13t (CHAOS_ABREAST at a time, 1); an hour
 	@WEFT_PYTHONS="$${WEFT_PYTHONS:-3.14 3.13t}" WEFT_TEST_DEADLINE=14000 WEFT_CHAOS=full \
-		tools/test $(if $(ARGS),$(ARGS),$(CHAOS))
+		tools/test --abreast $(CHAOS_ABREAST) $(if $(ARGS),$(ARGS),$(CHAOS))
 
 .PHONY: bench
 bench: ## weft beside the standard library: the table of speed-ups
