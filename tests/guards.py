@@ -2,10 +2,13 @@
 
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from tests.executors.child import wait_until
+from weft import _core
 from weft._locks import Guard
+from weft.errors import Interrupted
 
 PATIENCE = 20.0
 
@@ -33,6 +36,26 @@ def is_in_guard(thread: threading.Thread) -> bool:
     """Whether a thread asks for the lock of one."""
     frame = sys._current_frames().get(thread.ident or 0)
     return frame is not None and frame.f_code is Guard.__call__.__code__
+
+
+def is_interrupted(guard: Guard, call: Callable[[], object]) -> bool:
+    """Whether a call that waits for the lock, and has an interrupt raised in it there, ends with that."""
+    raised: list[bool] = []
+
+    def wait() -> None:
+        try:
+            call()
+        except Interrupted:
+            raised.append(True)
+
+    waiter = threading.Thread(target=wait)
+    with held(guard):
+        waiter.start()
+        wait_until(lambda: is_in_guard(waiter), "it asks for the lock")
+        assert waiter.ident is not None
+        assert _core.raise_in_thread(waiter.ident, Interrupted)
+    waiter.join(PATIENCE)
+    return raised == [True]
 
 
 def is_free(guard: Guard) -> bool:

@@ -7,10 +7,8 @@ import threading
 import pytest
 
 from tests.executors.child import wait_until
-from tests.guards import PATIENCE, held, is_free, is_in_guard
-from weft import _core
+from tests.guards import PATIENCE, held, is_free, is_in_guard, is_interrupted
 from weft._locks import Guard
-from weft.errors import Interrupted
 
 
 def test_it_gives_what_the_call_gives_and_is_free_again() -> None:
@@ -42,22 +40,7 @@ def test_a_failure_within_a_call_within_a_call_leaves_the_outer_one_its_lock() -
 
 def test_who_is_interrupted_as_it_waits_leaves_it_free() -> None:
     guard = Guard()
-    raised: list[bool] = []
-
-    def wait() -> None:
-        try:
-            guard(int)
-        except Interrupted:
-            raised.append(True)
-
-    waiter = threading.Thread(target=wait)
-    with held(guard):
-        waiter.start()
-        wait_until(lambda: is_in_guard(waiter), "it asks for the lock")
-        assert waiter.ident is not None
-        assert _core.raise_in_thread(waiter.ident, Interrupted)
-    waiter.join(PATIENCE)
-    assert raised == [True]
+    assert is_interrupted(guard, lambda: guard(int))
     assert is_free(guard)
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from tests.executors.child import wait_until
-from tests.guards import PATIENCE, held, is_in_guard
-from weft import _core
+from tests.guards import PATIENCE, held, is_in_guard, is_interrupted
 from weft._locks import Guard
 from weft.errors import Interrupted, InvalidSetting
 from weft.pipelines import Cache, CacheSpec, DiskCache, FsspecCache, MemoryCache, RedisCache, _digests, _work
@@ -269,21 +268,7 @@ def test_a_memory_cache_is_used_by_one_thread_at_a_time(method: str) -> None:
 def test_who_is_interrupted_as_it_waits_for_a_cache_leaves_it_usable(guarded: tuple[Cache, Guard]) -> None:
     cache, guard = guarded
     cache.put(b"key", 1, seconds=1)
-
-    def wait() -> None:
-        with pytest.raises(Interrupted):
-            cache.get(b"key")
-        interrupted.append(True)
-
-    interrupted: list[bool] = []
-    waiter = threading.Thread(target=wait)
-    with held(guard):
-        waiter.start()
-        wait_until(lambda: is_in_guard(waiter), "it asks for the lock")
-        assert waiter.ident is not None
-        assert _core.raise_in_thread(waiter.ident, Interrupted)
-    waiter.join(PATIENCE)
-    assert interrupted == [True]
+    assert is_interrupted(guard, lambda: cache.get(b"key"))
     assert cache.get(b"key") == 1
 
 

@@ -591,6 +591,7 @@ PyMethodDef pool_methods[] = {
      "Raises:\n    RuntimeError: the pool is shut down.\n    TypeError: fn is not callable.\n"
      "    weft.errors.InitializerFailed: the workers' initializer raised.\n"
      "    weft.errors.PoolForked: the pool belongs to the parent process."},
+    // SAFETY: METH_FASTCALL says that it is called as the type that it has.
     {"_submit_now", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(pool_submit_now)), METH_FASTCALL,
      "submit() that does not wait for room: None if there is none, unless the first argument is true."},
     {"_wait_for_room", pool_wait_for_room, METH_NOARGS, "Wait until a submit() would not wait. Others may be faster then."},
@@ -642,6 +643,7 @@ PyMethodDef pool_functions[] = {
     {"wait_in_place", wait_in_place, METH_O,
      "wait_in_place($module, future, /)\n--\n\n"
      "Wait for a future of another pool, without that this worker's pool gets one worker more for it. Internal: for routers."},
+    // SAFETY: METH_FASTCALL says that it is called as the type that it has.
     {"blocking", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(blocking)), METH_FASTCALL,
      "blocking($module, fn, /, *args)\n--\n\n"
      "fn(*args), which waits for other tasks by other means than their futures: meanwhile this worker's pool may have one\n"
