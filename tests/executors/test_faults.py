@@ -710,6 +710,44 @@ def test_a_dropped_pool_in_a_cycle_is_collected() -> None:
         wait_until(lambda: gc.collect() is not None and gone() is None, "the pool is collected")
 
 
+class OwnsItsPool:
+    """What many programs do: an object makes the pool whose workers it sets up."""
+
+    def __init__(self) -> None:
+        self.set_up = 0
+        self.pool = ThreadPoolExecutor(1, initializer=self.begin, initargs=([self],))
+
+    def begin(self, _: object) -> None:
+        self.set_up += 1
+
+
+@pytest.mark.parametrize(("tasks", "shut_down"), [(0, False), (0, True), (1, True)])
+def test_a_pool_in_a_cycle_with_its_initializer_is_collected(tasks: int, shut_down: bool) -> None:
+    """As the stdlib's: not while a worker lives, which has the initializer too."""
+    with nothing_left():
+        owner = OwnsItsPool()
+        for _ in range(tasks):
+            owner.pool.submit(pow, 2, 3).result(20)
+        assert owner.set_up == tasks
+        if shut_down:
+            owner.pool.shutdown()
+        gone = weakref.ref(owner)
+        del owner
+        wait_until(lambda: gc.collect() is not None and gone() is None, "owner and pool are collected")
+
+
+def test_a_pool_whose_other_handle_lives_keeps_its_initializer() -> None:
+    begun: list[str] = []
+    pool = ThreadPoolExecutor(1, initializer=begun.append, initargs=("begun",))
+    named = pool.options(name="other")
+    pool.itself = pool  # type: ignore[attr-defined]
+    del pool
+    gc.collect()
+    with named:
+        assert named.submit(pow, 2, 3).result(20) == 8
+    assert begun == ["begun"]
+
+
 def test_a_pool_dropped_by_its_own_task() -> None:
     """The last reference goes on a worker: its end must not wait for itself."""
     with nothing_left():

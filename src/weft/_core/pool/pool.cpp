@@ -406,16 +406,37 @@ PyObject* pool_adopt(PyObject* object, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+// Whether this handle is all that keeps the core, which is visited and cleared with it then. Else its threads hold it too, or
+// the tasks that wait, or other handles. Stable while garbage is looked for: who takes a reference is attached.
+bool is_sole_owner(const PoolCore* core) {
+  return core != nullptr && core->generation == fork_generation.load(sync::relaxed) &&
+         core->references.load(sync::acquire) == 1;
+}
+
 int pool_traverse(PyObject* object, visitproc visit, void* arg) {
   Pool* self = as_pool(object);
   Py_VISIT(Py_TYPE(object));
   Py_VISIT(reinterpret_cast<PyObject*>(self->options));
-  // What the core holds is not ours alone to visit: its threads hold it too, until it has drained.
+  if (PoolCore* core = self->core; is_sole_owner(core)) {
+    Py_VISIT(core->start_thread);
+    Py_VISIT(core->initializer);
+    Py_VISIT(core->initargs);
+    Py_VISIT(core->router);
+    Py_VISIT(core->broken_by.load(sync::acquire));
+  }
   return 0;
 }
 
 int pool_clear(PyObject* object) {
-  Py_CLEAR(as_pool(object)->options);
+  Pool* self = as_pool(object);
+  Py_CLEAR(self->options);
+  if (PoolCore* core = self->core; is_sole_owner(core)) {
+    close(core, false);  // no worker may begin without its initializer
+    core->routing.store(false, sync::relaxed);
+    Py_CLEAR(core->initializer);
+    Py_CLEAR(core->initargs);
+    Py_CLEAR(core->router);
+  }
   return 0;
 }
 
