@@ -37,8 +37,9 @@ stress: ## the suite STRESS_RUNS times (20) on the free-threaded 3.13, STRESS_AB
 	@WEFT_PYTHONS="$${WEFT_PYTHONS:-3.13t}" tools/test --repeat $(STRESS_RUNS) --abreast $(STRESS_ABREAST) $(ARGS)
 
 CHAOS := $(addprefix tests/executors/test_,faults.py remote_faults.py processes.py inherited.py shutdown.py template_ends.py exit.py fork.py \
-	signals.py timeouts.py cpython.py) tests/parallel/test_interrupts.py tests/aio/test_leaks.py \
-	tests/futures/test_future_machine.py tests/compat/test_cpython.py \
+	signals.py timeouts.py cpython.py spares.py subinterpreters.py) tests/parallel/test_interrupts.py tests/aio/test_leaks.py \
+	tests/futures/test_future_machine.py tests/futures/test_compose.py tests/compat/test_cpython.py \
+	$(addprefix tests/debug/test_,dump.py trace_files.py tracing.py) \
 	tests/pipelines/test_resume.py tests/test_benchmarks.py tests/actors
 
 .PHONY: chaos

@@ -125,11 +125,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> object:
     """Calls the test as pytest does, and again if it is late."""
     wanted = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    rng = wanted.get("rng")
+    drawn = rng and rng.getstate()
     for _ in range(ATTEMPTS - 1):
         try:
             pyfuncitem.obj(**wanted)
         except Late as late:
             print(f"late, tried again: {late}")
+            if rng:
+                rng.setstate(drawn)  # the very same again, not something easier
         else:
             return True
     return None  # the last attempt is pytest's own

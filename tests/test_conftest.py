@@ -71,6 +71,17 @@ def test_a_test_that_is_late_is_tried_three_times(run):
     assert "took 1000.000 s, may take" in done.stdout
 
 
+def test_a_test_that_is_late_draws_the_same_again(run):
+    done, _ = run(
+        LATE + "drawn = []\n"
+        "def test_it(rng):\n"
+        "    drawn.append(rng.random())\n"
+        "    check_within(took.pop(0), 1e3)\n"
+        "    assert len(drawn) == 3 and len(set(drawn)) == 1\n"
+    )
+    assert done.returncode == 0, done.stdout
+
+
 def test_what_else_goes_wrong_counts_at_once(run):
     done, _ = run(LATE + "def test_it():\n    assert took.pop() > 1e4\n")
     assert done.returncode == 1

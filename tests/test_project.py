@@ -49,6 +49,18 @@ def test_every_command_has_a_line_of_help():
     assert targets == listed
 
 
+@needs_make
+def test_make_chaos_runs_every_test_that_has_a_full_count():
+    listed = [ROOT / path for path in re.findall(r"tests/\S+", run("make", "-n", "chaos", "ARGS=").stdout)]
+    assert listed
+    counted = re.compile(r"^from tests\.executors\.child import .*\b(?:times|FULL)\b", re.MULTILINE)
+    for path in (ROOT / "tests").rglob("*.py"):
+        if counted.search(path.read_text(encoding="utf-8")):
+            assert any(path.is_relative_to(one) for one in listed), (
+                f"{path} has full counts; `make chaos` leaves it out"
+            )
+
+
 def test_the_version_has_one_source():
     import weft
 
@@ -58,17 +70,6 @@ def test_the_version_has_one_source():
     newest = re.search(r"^## \[([^]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert newest
     assert newest[1] == version
-
-
-def test_the_examples_of_the_readme_run():
-    blocks = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
-    assert blocks
-    for block in blocks:
-        done = run(sys.executable, "-W", "error", "-c", block)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
 
 
 def test_nothing_is_required_at_run_time():

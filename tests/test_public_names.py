@@ -23,7 +23,7 @@ TOP_LEVEL = {
     *("init", "shutdown", "is_running"),
     *("Decision", "last_decision", "add_decision_listener", "remove_decision_listener", "observe_decisions"),
     *("executors", "futures", "config", "errors", "debug", "execution", "kernels", "parallel"),
-    *("actors", "aio", "compat", "pipelines", "testing", "to_interpreter", "to_process", "to_thread"),
+    *("actors", "aio", "compat", "pipelines", "testing", "viz", "to_interpreter", "to_process", "to_thread"),
 }
 # The command, which is no library, and `python -m weft`.
 NOT_FOR_IMPORT = {"weft.cli", "weft.__main__"}

@@ -4,6 +4,7 @@
 // worker takes a whole batch under it. size() may be read by anyone at any time.
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <utility>
 
@@ -97,7 +98,10 @@ class Injector {
 
  private:
   // seq_cst: pairs with EventCount's state word (PROTOCOL.md, "no wake-up is lost").
-  void publish_size_lock_held() { size_.store(chain_.size, sync::seq_cst); }
+  void publish_size_lock_held() {
+    assert(mutex_.is_locked());
+    size_.store(chain_.size, sync::seq_cst);
+  }
 
   alignas(64) sync::Mutex mutex_;
   TaskChain chain_;

@@ -5,6 +5,7 @@
 // ordinary task only pays for one load of size().
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -46,6 +47,7 @@ class PriorityLane {
   using Levels = std::map<int, std::deque<Entry>, std::greater<>>;  // no level is empty
 
   Levels::iterator oldest_lock_held() {
+    assert(mutex_.is_locked());
     auto oldest = levels_.begin();
     for (auto level = levels_.begin(); level != levels_.end(); ++level) {
       if (level->second.front().arrival < oldest->second.front().arrival) oldest = level;

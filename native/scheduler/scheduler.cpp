@@ -1,6 +1,7 @@
 #include "scheduler/scheduler.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <thread>
 
 namespace weft {
@@ -91,6 +92,7 @@ Worker* Scheduler::reserve_worker() {
 }
 
 Worker* Scheduler::new_worker_lock_held() {
+  assert(workers_mutex_.is_locked());
   WorkerList* list = lists_.back().get();
   const size_t size = list->size.load(relaxed);
   if (size == list->items.size()) {
@@ -206,7 +208,9 @@ bool Scheduler::take_place() {
 // The last thing a worker does here: after the subtraction the scheduler may be gone, which is why unpark takes the
 // address as a mere key.
 void Scheduler::go() {
-  if (inside_.fetch_sub(1, seq_cst) == 1) sync::unpark_all(inside_);
+  const uint32_t before = inside_.fetch_sub(1, seq_cst);
+  assert(before > 0);
+  if (before == 1) sync::unpark_all(inside_);
 }
 
 // One atomic step decides that this worker goes, so that two surplus workers do not both go for one place.
@@ -305,7 +309,8 @@ bool Scheduler::begin_blocked() {
 }
 
 void Scheduler::end_blocked() {
-  blocked_.fetch_sub(1, seq_cst);
+  [[maybe_unused]] const auto before = blocked_.fetch_sub(1, seq_cst);
+  assert(before > 0);
   // One worker too many now, perhaps: let a sleeper look at that; one that is awake looks before it sleeps.
   if (live_.load(seq_cst) > limit()) (void)idlers_.notify_one();
 }

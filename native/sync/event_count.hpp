@@ -5,6 +5,8 @@
 // searching or nobody sleeps. The protocol, and why no wake-up is lost, is in scheduler/PROTOCOL.md.
 #pragma once
 
+#include <cassert>
+
 #include "sync/parking.hpp"
 
 namespace weft::sync {
@@ -30,10 +32,17 @@ class EventCount {
   void begin_search() { state_.fetch_add(kSearching, seq_cst); }
 
   // True if this was the last searcher: it must then look whether more work waits, and notify for it.
-  [[nodiscard]] bool end_search() { return unpack(state_.fetch_sub(kSearching, seq_cst)).searching == 1; }
+  [[nodiscard]] bool end_search() {
+    const Counts before = unpack(state_.fetch_sub(kSearching, seq_cst));
+    assert(before.searching > 0);
+    return before.searching == 1;
+  }
 
   // searching -> sleeping. After it the caller looks at every queue once more, then calls cancel_sleep() or sleep().
-  void prepare_sleep() { state_.fetch_add(kSleeping - kSearching, seq_cst); }
+  void prepare_sleep() {
+    [[maybe_unused]] const uint32_t before = state_.fetch_add(kSleeping - kSearching, seq_cst);
+    assert(unpack(before).searching > 0);
+  }
 
   // Back to searching without having slept.
   void cancel_sleep() {

@@ -4,6 +4,8 @@
 // may be parked. Unlike std::mutex it can be made anew in a forked child by assigning a fresh one.
 #pragma once
 
+#include <cassert>
+
 #include "sync/parking.hpp"
 
 namespace weft::sync {
@@ -19,7 +21,11 @@ class Mutex {
     uint32_t seen = kFree;
     return state_.compare_exchange_strong(seen, kHeld, acquire, relaxed);
   }
+  // Whether anybody has it: for assertions.
+  bool is_locked() const { return state_.load(relaxed) != kFree; }
+
   void unlock() {
+    assert(is_locked());
     if (state_.exchange(kFree, release) == kContended) unpark_one(state_);
   }
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         parallel,
         pipelines,
         testing,
+        viz,
     )
     from weft._capabilities import capabilities
     from weft._decisions import (
@@ -99,6 +100,7 @@ __all__ = [
     "to_interpreter",
     "to_process",
     "to_thread",
+    "viz",
     "when_all",
     "when_any",
 ]
@@ -145,6 +147,7 @@ _SUBMODULES = frozenset(
         "parallel",
         "pipelines",
         "testing",
+        "viz",
     }
 )
 

@@ -152,7 +152,7 @@ class Run:
         self._token: Token[Run | None] | None = None
 
     def _check_agreement(self) -> None:
-        """Refuses arguments of which one would have to be ignored."""
+        """Refuses arguments of which one would have to be ignored (`serial` takes `max_workers`, and needs none)."""
         if self._given is not None:
             if self._max_workers is not None:
                 remedy = "leave it out: the executor that is handed in has its own"

@@ -53,6 +53,7 @@ def pool() -> Any:
 # ---- death
 
 
+@pytest.mark.invariant(7)
 def test_a_killed_worker_fails_its_task_and_no_other(pool: Any) -> None:
     """The row of the table: one SIGKILL among 1,000 tasks."""
     before = [pool.submit(abs, -number) for number in range(500)]
@@ -68,6 +69,7 @@ def test_a_killed_worker_fails_its_task_and_no_other(pool: Any) -> None:
     check_full_strength(pool)
 
 
+@pytest.mark.invariant(7)
 def test_a_worker_that_exits(pool: Any) -> None:
     error = pool.submit(tasks.leave, 3).exception(30)
     assert isinstance(error, WorkerCrashed)
@@ -75,6 +77,7 @@ def test_a_worker_that_exits(pool: Any) -> None:
     assert pool.submit(abs, -1).result(30) == 1
 
 
+@pytest.mark.invariant(7)
 def test_killed_from_outside_while_idle(pool: Any) -> None:
     for _ in range(3):
         pid = pool.submit(os.getpid).result(30)

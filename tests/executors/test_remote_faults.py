@@ -46,6 +46,7 @@ def session_of(leader: int) -> set[int]:
 # ---- workers that die
 
 
+@pytest.mark.invariant(7)
 def test_one_kill_in_a_thousand_tasks() -> None:
     with ProcessPoolExecutor(2) as pool:
         futures = [pool.submit(tasks.die_at, number, 500) for number in range(1000)]
@@ -325,6 +326,7 @@ def test_forks_while_the_pool_is_busy() -> None:
     check_nothing_left(process.pid, 5)
 
 
+@pytest.mark.invariant(7)
 def test_threads_that_submit_while_workers_die() -> None:
     with ProcessPoolExecutor(2) as pool:
         done: list[int] = []

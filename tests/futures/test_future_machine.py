@@ -316,7 +316,7 @@ class FutureMachine(RuleBasedStateMachine):
 TestFuture = pytest.mark.deadline(600)(FutureMachine.TestCase)
 TestFuture.settings = settings(
     # Without a GIL a collection walks all that the tests before have left in the heap, and there are several an example.
-    max_examples=times(60, 10) if sys._is_gil_enabled() else times(20, 8),
+    max_examples=settings().max_examples * (times(60, 10) if sys._is_gil_enabled() else times(20, 8)) // 50,
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.parallel.conftest import CHUNKS
@@ -110,7 +110,6 @@ def tagged(policy: Any, as_task: bool) -> Any:
 
 
 @given(st.data(), numbers, shapes, st.booleans())
-@settings(max_examples=60)
 def test_loops(data: st.DataObject, items: list[int], shape: str, as_task: bool) -> None:
     policy = tagged(data.draw(policies()), as_task)
     seen: list[int] = []
@@ -123,7 +122,6 @@ def test_loops(data: st.DataObject, items: list[int], shape: str, as_task: bool)
 
 
 @given(st.data(), numbers, shapes, st.booleans())
-@settings(max_examples=60)
 def test_transform(data: st.DataObject, items: list[int], shape: str, as_task: bool) -> None:
     policy = tagged(data.draw(policies()), as_task)
     behind = data.draw(st.integers(0, 3))
@@ -139,7 +137,6 @@ def test_transform(data: st.DataObject, items: list[int], shape: str, as_task: b
 
 
 @given(st.data(), numbers, shapes, st.booleans())
-@settings(max_examples=80)
 def test_reductions(data: st.DataObject, items: list[int], shape: str, as_task: bool) -> None:
     policy = tagged(data.draw(policies()), as_task)
     make = SHAPES[shape]
@@ -178,7 +175,6 @@ def test_init_goes_in_once() -> None:
 
 
 @given(st.data(), numbers, shapes, st.booleans(), st.integers(-60, 60))
-@settings(max_examples=80)
 def test_searches(data: st.DataObject, items: list[int], shape: str, as_task: bool, value: int) -> None:
     policy = tagged(data.draw(policies()), as_task)
     make = SHAPES[shape]
@@ -198,7 +194,6 @@ def test_searches(data: st.DataObject, items: list[int], shape: str, as_task: bo
 
 
 @given(st.data(), numbers, shapes, st.booleans())
-@settings(max_examples=60)
 def test_fills_and_copies(data: st.DataObject, items: list[int], shape: str, as_task: bool) -> None:
     policy = tagged(data.draw(policies()), as_task)
     make = SHAPES[shape]
@@ -219,7 +214,6 @@ def test_fills_and_copies(data: st.DataObject, items: list[int], shape: str, as_
 
 
 @given(st.data(), numbers, shapes, st.booleans())
-@settings(max_examples=80)
 def test_scans(data: st.DataObject, items: list[int], shape: str, as_task: bool) -> None:
     policy = tagged(data.draw(policies()), as_task)
     make = SHAPES[shape]
@@ -237,7 +231,6 @@ def test_scans(data: st.DataObject, items: list[int], shape: str, as_task: bool)
 
 
 @given(st.data(), numbers, st.booleans(), st.booleans())
-@settings(max_examples=80)
 def test_sorts(data: st.DataObject, items: list[int], as_task: bool, reverse: bool) -> None:
     policy = tagged(data.draw(policies()), as_task)
     for algorithm in (sort, stable_sort):

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import contextvars
 import itertools
+import math
 import operator
 import sys
 import threading
@@ -36,7 +37,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, SupportsFloat, cast
 
 from weft import _core
 from weft._capabilities import capabilities
@@ -128,7 +129,7 @@ class _Map:
         self._buffer = buffersize
         self._ordered = ordered
         self._timeout = timeout
-        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._deadline = _deadline_after(timeout)
         self._context = contextvars.copy_context()
         self._lock = threading.RLock()  # a chunk may run, and end, inside of submit
         self._chunks: deque[Future[_Chunk]] = deque()  # in order of submission, results not yet taken
@@ -409,6 +410,18 @@ def _checked_count(name: str, value: object, *, message: str | None = None) -> N
         raise TypeError(f"{name} must be an integer or None, not {value!r}") from None
     if count < 1:
         raise ValueError(message or f"{name} must be None or > 0, not {count}")
+
+
+def _deadline_after(timeout: object) -> float | None:
+    """On time.monotonic()'s clock; None: there is none, or none that a wait could be given."""
+    if timeout is None:
+        return None
+    if not isinstance(timeout, SupportsFloat):
+        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    seconds = float(timeout)
+    if math.isnan(seconds):
+        raise ValueError("timeout must be a number of seconds or None, not nan")
+    return None if seconds > threading.TIMEOUT_MAX else time.monotonic() + seconds
 
 
 def parallel_map(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextvars
 import math
-from typing import Literal, cast
+from collections.abc import Iterable
+from typing import Any, Literal, cast
 
 from weft import errors
 from weft._core import TaskOptions
@@ -56,6 +57,17 @@ def checked_string(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {value!r}")
     return value
+
+
+def checked_initargs(value: object) -> tuple[Any, ...]:
+    """`initargs`, as a tuple.
+
+    Raises:
+        TypeError: it is no collection of arguments, or a string, which would be taken apart.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(f"initargs must be a tuple of arguments, not {value!r}; a single one is ({value!r},)")
+    return tuple(cast("Iterable[Any]", value))
 
 
 def checked_seed(value: object) -> int:

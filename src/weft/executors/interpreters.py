@@ -25,7 +25,7 @@ from weft._payloads.functions import FunctionTable
 from weft.errors import FlavorUnavailable, InitializerFailed
 from weft.executors._isolation import check_importable
 from weft.executors._map import Runner
-from weft.executors._options import checked_string
+from weft.executors._options import checked_initargs, checked_string
 from weft.executors._payloads import CHUNK_RUNNERS, checked_inner_threads, checked_preload, payloads
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
 from weft.executors._spares import spares
@@ -106,7 +106,7 @@ class InterpreterPoolExecutor(PoolExecutor, _Stdlib):
         threads = checked_inner_threads(inner_threads)
         names = checked_preload(preload)
         check_importable(names, isolated=True)
-        setup, _ = starting.pack_setup(initializer, tuple(initargs), names, threads, own_process=False)
+        setup, _ = starting.pack_setup(initializer, checked_initargs(initargs), names, threads, own_process=False)
         self._max_workers = workers
         self._thread_name_prefix = thread_name_prefix or f"InterpreterPoolExecutor-{self._counter()}"
         self._workers = WorkerThreads(hold_interpreters=True)

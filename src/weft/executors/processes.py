@@ -27,6 +27,7 @@ from weft._payloads.functions import FunctionTable
 from weft._payloads.initializing import Handover, Inherited
 from weft.executors._isolation import check_importable
 from weft.executors._map import Runner
+from weft.executors._options import checked_initargs
 from weft.executors._payloads import (
     CHUNK_RUNNERS,
     InitializerFailedInProcess,
@@ -188,7 +189,7 @@ class ProcessPoolExecutor(PoolExecutor, concurrent.futures.ProcessPoolExecutor):
         names = checked_preload(preload)
         check_importable(names, isolated=False)
         threads = checked_inner_threads(inner_threads)
-        setup, inherited = starting.pack_setup(initializer, tuple(initargs), names, threads)
+        setup, inherited = starting.pack_setup(initializer, checked_initargs(initargs), names, threads)
         self._max_workers = workers
         self._mp_context = multiprocessing.get_context("spawn") if mp_context is None else mp_context
         self._starter = _Starter(acquire(names, inner_threads=threads), inherited)

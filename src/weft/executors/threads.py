@@ -18,7 +18,7 @@ from typing import Any
 
 from weft import _core
 from weft._capabilities import usable_cpus
-from weft.executors._options import checked_string
+from weft.executors._options import checked_initargs, checked_string
 from weft.executors._pool import PoolExecutor, checked_max_pending, checked_max_workers
 from weft.executors._trace_variable import trace_if_asked
 from weft.executors._worker_threads import WorkerThreads
@@ -89,7 +89,7 @@ class ThreadPoolExecutor(PoolExecutor, concurrent.futures.ThreadPoolExecutor):
             self._thread_name_prefix,
             self._workers,
             None if initializer is None else self._workers.entering(initializer),
-            tuple(initargs),
+            checked_initargs(initargs),
             checked_max_pending(max_pending),
             False,
         )

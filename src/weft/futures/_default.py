@@ -113,11 +113,13 @@ def init(
         True
         >>> weft.shutdown()
     """
+    from weft.executors._options import checked_initargs
+
     if threads is not None:
         from weft.executors._pool import checked_max_workers
 
         checked_max_workers(threads, "threads")
-    _make(_Settings(threads, initializer, tuple(initargs), max_pending))
+    _make(_Settings(threads, initializer, checked_initargs(initargs), max_pending))
 
 
 def shutdown(wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from weft._live import Live
 from weft._locks import let_go
+from weft.config import check_executor
 from weft.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class TaskGroup:
         ExceptionGroup: On leaving: tasks, or the block itself, raised. A `BaseExceptionGroup` if one of the
             tasks' exceptions is no `Exception`.
         RuntimeError: The group is entered twice.
+        weft.errors.InvalidSetting: `executor` is no executor.
 
     Example:
         >>> from weft import TaskGroup
@@ -76,6 +78,7 @@ class TaskGroup:
     """
 
     def __init__(self, executor: Executor | None = None) -> None:
+        check_executor("executor", executor)
         self._executor = executor
         self._make_locks()
         self._entered = False

@@ -1,5 +1,6 @@
 #include "future/future.hpp"
 
+#include <cmath>
 #include <cstddef>
 #include <cstring>
 #include <vector>
@@ -445,6 +446,18 @@ PyObject* take_outcome(Future* self, bool want_exception) {
   }
 }
 
+// A timeout, or -1.0 with an exception set.
+double seconds_of(PyObject* timeout) {
+  const double seconds = PyFloat_AsDouble(timeout);
+  if (std::isnan(seconds) || (seconds == -1.0 && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError))) {
+    PyErr_Clear();
+    PyErr_Format(std::isnan(seconds) ? PyExc_ValueError : PyExc_TypeError,
+                 "timeout must be a number of seconds or None, not %R", timeout);
+    return -1.0;
+  }
+  return seconds;
+}
+
 PyObject* wait_for_outcome(PyObject* object, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames,
                            const char* method, bool want_exception) {
   Future* self = as_future(object);
@@ -457,7 +470,7 @@ PyObject* wait_for_outcome(PyObject* object, PyObject* const* args, Py_ssize_t n
   Nanos deadline = sync::kForever;
   if (!self->settled()) {
     if (nargs + keywords == 1 && args[0] != Py_None) {
-      const double seconds = PyFloat_AsDouble(args[0]);
+      const double seconds = seconds_of(args[0]);
       if (seconds == -1.0 && PyErr_Occurred()) return nullptr;
       deadline = seconds > 0 ? (seconds < 1e9 ? sync::deadline_after(static_cast<Nanos>(seconds * 1e9)) : sync::kForever) : 0;
     }

@@ -52,6 +52,7 @@ struct CallbackNode {
   CallbackNode* next;
   PyObject* callable;  // strong: a function to call, or a Future whose input this is
 };
+// SAFETY: a mark that is compared and never followed; no node has an odd address.
 inline CallbackNode* const kClosedCallbacks = reinterpret_cast<CallbackNode*>(uintptr_t{1});
 
 // How a Future depends on others, see compose.hpp. `kind`, `holds` and `sure` are constant once it is known to others.
@@ -129,6 +130,7 @@ struct Future {
 enum class Callbacks { now, in_turn };
 
 Future* future_of(Task& task);
+// SAFETY: only for objects whose type has been looked at, or which are called by their type's slots.
 inline Future* as_future(PyObject* object) { return reinterpret_cast<Future*>(object); }
 
 // A pending Future with an empty call, referenced twice: by the caller and by the queue it will go to.

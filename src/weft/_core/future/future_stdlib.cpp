@@ -77,7 +77,7 @@ PyObject* get_exception(PyObject* object, void*) {
   return Py_NewRef(self->state() == TaskState::failed ? self->outcome : Py_None);
 }
 
-// The stack of callbacks cannot be walked while others take it: say only whether it is for the taking.
+// The stack of callbacks cannot be walked while others take it, so none is shown.
 PyObject* get_done_callbacks(PyObject*, void*) { return PyList_New(0); }
 
 }  // namespace

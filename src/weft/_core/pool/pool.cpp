@@ -17,6 +17,7 @@ struct Pool {
   TaskOptions* options;  // strong, or null
 };
 
+// SAFETY: only for instances of the type below, which begin with this layout.
 Pool* as_pool(PyObject* object) { return reinterpret_cast<Pool*>(object); }
 
 PoolCore* core_of(PyObject* object) {
