@@ -41,6 +41,27 @@ def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, f"{page}:\n{done.stdout}{done.stderr}"
 
 
+def links_of(page: Path) -> list[str]:
+    """Where the page points to that is no address on the net."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+
+
+def anchors_of(page: Path) -> set[str]:
+    """What the headings of a page are called in links."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for link in links_of(page):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page}: {link}"
+        assert not anchor or anchor in anchors_of(target), f"{page}: {link}: no such heading"
+
+
 def modules() -> list[str]:
     """Every module of the package but the command, private ones too: public objects live in those."""
     found = pkgutil.walk_packages(weft.__path__, "weft.", onerror=lambda _: None)
