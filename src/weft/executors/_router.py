@@ -534,7 +534,7 @@ class Router:
                 break
             if subject.crossing > MOST_CROSSING * subject.cpu:
                 why_not = (
-                    f"a call takes {subject.cpu / 1e6:.2f} ms, and crossing to {flavor} and back "
+                    f"a task takes {subject.cpu / 1e6:.2f} ms, and crossing to {flavor} and back "
                     f"{subject.crossing / 1e6:.2f} ms of it"
                 )
                 break
@@ -589,7 +589,7 @@ class Router:
         cpus = max(subject.load.used, 0.1)
         subject.rate = cpus * 1e9 / max(subject.cpu, 1.0)
         reason = (
-            f"{subject.name} takes {subject.cpu / 1e6:.2f} ms of CPU a call, and the threads together take no more "
+            f"{subject.name} takes {subject.cpu / 1e6:.2f} ms of CPU a task, and the threads together take no more "
             f"than {subject.load.wanted:.2f} CPUs: they wait for the GIL. Crossing to {flavor} costs "
             f"{subject.crossing / 1e6:.2f} ms"
         )
@@ -641,7 +641,7 @@ class Router:
             if subject.sent == _FIRST_CALLS and subject.quickest > _WAITS * subject.cpu and self._fewer_away(subject):
                 self._move_back(
                     subject,
-                    f"a call takes at least {subject.quickest / 1e6:.2f} ms there, and {subject.cpu / 1e6:.2f} ms of "
+                    f"a task takes at least {subject.quickest / 1e6:.2f} ms there, and {subject.cpu / 1e6:.2f} ms of "
                     "CPU: it waits for something else than the GIL, and more of them can wait at a time on threads",
                 )
                 return
@@ -653,7 +653,7 @@ class Router:
         if subject.sent % _CALLS_TO_JUDGE:
             return
         if subject.crossing > _TOO_MUCH_CROSSING * subject.cpu:
-            self._move_back(subject, f"crossing costs {subject.crossing / 1e6:.2f} ms a call")
+            self._move_back(subject, f"crossing costs {subject.crossing / 1e6:.2f} ms a task")
             return
         began, sent = subject.window
         seconds = (perf_counter_ns() - began) / 1e9
