@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.executors.race import race
 from tests.parallel.conftest import CHUNKS, Pools
 from weft.execution import dynamic_chunk_size, par, seq, task
 from weft.executors import ThreadPoolExecutor
@@ -32,6 +33,7 @@ from weft.parallel import (
     transform_reduce,
 )
 from weft.parallel._feeds import Seat, Sizes, Stream
+from weft.parallel._sources import indexed
 
 
 def counted(read: list[int], items: Any) -> Iterator[int]:
@@ -166,6 +168,22 @@ def test_every_kind_of_source(pools: Pools) -> None:
             assert count(policy, source, 7) == 1
         assert reduce(policy, iter(range(50))) == sum(range(50))
     assert "".join(reduce(par, "text", init=[], op=lambda a, b: [*a, *b])) == "text"
+
+
+def test_a_memoryview_is_read_by_many_threads() -> None:
+    """Views of it share a count with it, which free threads do not change in one step on 3.13: it came to be released."""
+
+    def read(view: memoryview) -> None:
+        source = indexed(view)
+        assert source is not None
+        for _ in range(2000):
+            assert source.read(10, 13) == [10, 11, 12]
+
+    def check(view: memoryview, outcomes: list[Any]) -> None:
+        assert outcomes == [None] * 4
+        assert view[49] == 49
+
+    race(read, read, read, read, setup=lambda: memoryview(bytes(range(50))), check=check)
 
 
 def test_every_kind_of_destination(pools: Pools) -> None:

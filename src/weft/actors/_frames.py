@@ -193,12 +193,13 @@ class Decoder:
         begin = length - total
         if begin < 4 * count:
             raise ChannelFault(f"a message of {length} bytes has buffers of {total}")
-        view = memoryview(body)
-        head = view[4 * count : begin]
+        # A view of its own for each: those that come of one another share a count, which free threads do not change
+        # in one step on 3.13, and what is made of them is dropped by any thread.
+        head = memoryview(body)[4 * count : begin]
         buffers: list[Buffer] = []
         for size in table:
             end = begin + (size & ~_IS_SLIP)
-            part = view[begin:end]
+            part = memoryview(body)[begin:end]
             buffers.append(self._of_slip(bytes(part)) if size & _IS_SLIP else part)
             begin = end
         if flags & _HEAD_IS_FIRST:

@@ -18,7 +18,7 @@ from typing import Any, cast
 PART = 4096
 """Elements that are read at a time: few enough to stay in the cache."""
 
-_SLICED = (tuple, range, str, bytes, bytearray, memoryview)
+_SLICED = (tuple, range, str, bytes, bytearray)
 
 type Destination[T] = MutableSequence[T] | Buffer
 """Where results go: a list, or an array of the right type."""
@@ -47,7 +47,8 @@ def indexed(source: Any) -> Indexed | None:
     kind = cast("type[Any]", type(elements))
     if kind is list:
         return Indexed(len(elements), lambda start, stop: elements[start:stop])
-    if kind in _SLICED or isinstance(source, Buffer):
+    # Not views of a view: those share a count, which the free-threaded 3.13 does not change in one step.
+    if kind in _SLICED or (isinstance(source, Buffer) and kind is not memoryview):
         return Indexed(len(elements), lambda start, stop: list(elements[start:stop]))
     if isinstance(source, Sequence):
         return Indexed(len(elements), lambda start, stop: [elements[index] for index in range(start, stop)])
