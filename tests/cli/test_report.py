@@ -82,12 +82,28 @@ def test_the_numbers_are_there(findings: Findings) -> None:
     assert "2 workers, no faster than one" in text
     for expected in ("1.00×", "0.98×", "0.95×", "1.82×", "50 MB", "all equal", "4.10 s"):
         assert expected in text
-    assert "because <threads>" in text.lower()
+    assert "Because <threads>." in text
     assert "io_bound" in text
     assert "the GIL lets one thread run Python at a time" in text
     assert "f a.py:1" in text
     assert "1 file could not be measured" in text
     assert "broken.py:2" in text
+
+
+def test_the_name_of_a_function_keeps_its_case(tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "tree")
+    results = results_of(root)
+    moved = Decision(
+        requested="auto",
+        resolved="processes",
+        reason="read_all takes 9 ms",
+        code="moved",
+        evidence={"function": "read_all"},
+    )
+    findings = make_findings(
+        root, make_trial("serial", results, wall=4), make_trial("auto", results, wall=2, decision=moved)
+    )
+    assert "read_all takes 9 ms." in Page(render(findings)).text()
 
 
 def test_bars_are_as_long_as_the_speedups(findings: Findings) -> None:

@@ -97,7 +97,9 @@ def _decision(contender: Contender, decision: Decision) -> str:
     evidence = "".join(
         f"<dt>{escape(str(name))}</dt><dd>{escape(str(value))}</dd>" for name, value in decision.evidence.items()
     )
-    reason = decision.reason[:1].upper() + decision.reason[1:]
+    reason, function = decision.reason, decision.evidence.get("function")
+    if not (isinstance(function, str) and reason.startswith(function)):  # a name keeps its case
+        reason = reason[:1].upper() + reason[1:]
     return (
         f'<article class="decision"><h3>{escape(contender.name)}: <code>{escape(contender.summary)}</code></h3>'
         f'<p class="took">{escape(decision.resolved)}</p><p>{escape(reason)}.</p>'
