@@ -27,6 +27,17 @@ class Picture:
         svg: As SVG.
         html: As a page of HTML that needs nothing else, in which nested pipelines fold.
         mermaid: As the text of a Mermaid flow chart.
+
+    Example:
+        >>> from weft.pipelines import Pipeline, node
+        >>> @node(output_name="double")
+        ... def doubled(number: int) -> int:
+        ...     return 2 * number
+        >>> picture = Pipeline([doubled], name="doubling").visualize()
+        >>> picture
+        <Picture of doubling>
+        >>> picture.mermaid.splitlines()[0]
+        'flowchart TD'
     """
 
     def __init__(self, drawing: Drawing, title: str) -> None:
