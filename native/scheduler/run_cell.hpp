@@ -58,7 +58,8 @@ class RunCell {
   // that may run Python code: the runner may be spinning for the cell, attached. A task that is suspended cannot be
   // locked: leave word of what you wanted first, for the runner to see after resume().
   [[nodiscard]] bool lock(const Task& task) {
-    const auto wanted = reinterpret_cast<uintptr_t>(&task);  // SAFETY: compared only; tasks are aligned, flags are low bits
+    // SAFETY: compared only; tasks are aligned, and the flags are low bits.
+    const auto wanted = reinterpret_cast<uintptr_t>(&task);
     uintptr_t seen = word_.load(sync::seq_cst);
     sync::SpinWait wait;
     for (;;) {
@@ -75,7 +76,8 @@ class RunCell {
   // whose deadline_ was read before, so read it again.
   [[nodiscard]] Task* lock_any() {
     const uintptr_t seen = word_.load(sync::seq_cst) & ~kFlags;
-    auto* task = reinterpret_cast<Task*>(seen);  // SAFETY: what begin() stored; not followed unless lock() finds it still there
+    // SAFETY: what begin() stored; not followed unless lock() finds it still there.
+    auto* task = reinterpret_cast<Task*>(seen);
     return task != nullptr && lock(*task) ? task : nullptr;
   }
   // True: `task` still runs here, although it was taken, and counts as one that an exception was posted for. Only for

@@ -740,7 +740,7 @@ def test_a_pool_whose_other_handle_lives_keeps_its_initializer() -> None:
     begun: list[str] = []
     pool = ThreadPoolExecutor(1, initializer=begun.append, initargs=("begun",))
     named = pool.options(name="other")
-    pool.itself = pool  # type: ignore[attr-defined]
+    vars(pool)["itself"] = pool
     del pool
     gc.collect()
     with named:

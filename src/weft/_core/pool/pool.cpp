@@ -434,6 +434,7 @@ int pool_clear(PyObject* object) {
   if (PoolCore* core = self->core; is_sole_owner(core)) {
     close(core, false);  // no worker may begin without its initializer
     core->routing.store(false, sync::relaxed);
+    // SAFETY: the core's references, which nobody uses any more: it has no worker, and takes no task.
     Py_CLEAR(core->initializer);
     Py_CLEAR(core->initargs);
     Py_CLEAR(core->router);
